@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -60,16 +62,23 @@ def plugin_config(package: str) -> Any:
             config_class = load(package, name).Config
         except ConfigError as error:
             raise PydanticCustomError("plugin", "{text}", {"text": str(error)}) from error
-        return TypeAdapter(config_class).validate_json(_json(options), strict=True)
+        return TypeAdapter(config_class).validate_json(json.dumps(options), strict=True)
 
     def serialize(config: object) -> dict[str, Any]:
         tree: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
         return {"name": name_of(config), **tree}
 
-    return Annotated[Any, PlainValidator(validate), PlainSerializer(serialize)]
+    return Annotated[Any, PlainValidator(validate), PlainSerializer(serialize), _Package(package)]
 
 
-def _json(value: object) -> str:
-    import json
+@dataclass(frozen=True)
+class _Package:
+    """Marks an annotation made by `plugin_config`."""
 
-    return json.dumps(value)
+    name: str
+
+
+def package_of(annotation: object) -> str | None:
+    """The plug-in package of a field made by `plugin_config`, None for any other annotation."""
+    marks = (mark.name for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, _Package))
+    return next(marks, None)

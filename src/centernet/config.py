@@ -1,0 +1,165 @@
+"""Read a YAML experiment, override single keys, validate it strictly, and write the resolved copy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from centernet import plugins
+from centernet.errors import ConfigError, OutputError, did_you_mean
+
+Tree = dict[str, Any]
+T = TypeVar("T")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as PyYAML reads it, but `5e-4` is a number and a repeated key is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' appears twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {first: list(resolvers) for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
+
+
+def read_yaml(path: Path) -> Tree:
+    """The mapping a YAML file holds.
+
+    Raises:
+        ConfigError: no such file, not YAML, a key twice, or not a mapping; the text names file and line.
+    """
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected 'key: value' sections, found {'nothing' if tree is None else type(tree).__name__}")
+    return tree
+
+
+def override(tree: Tree, assignments: Sequence[str]) -> Tree:
+    """A copy of `tree` with every `a.b=value` applied; values are read as YAML, sections are made where missing.
+
+    Raises:
+        ConfigError: not of the form `a.b=value`, or a part of the path is a value, not a section.
+    """
+    result: Tree = json.loads(json.dumps(tree))
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not all(path.split(".")):
+            raise ConfigError(f"--set {assignment}: expected KEY.KEY=VALUE")
+        try:
+            value = yaml.load(text, _Loader)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment}: '{text}' is not a YAML value: {getattr(error, 'problem', error)}") from None
+        assign(result, path, value)
+    return result
+
+
+def assign(tree: Tree, path: str, value: object) -> None:
+    """Set `tree[a][b]` for the path `a.b` in place, making sections on the way."""
+    *sections, key = path.split(".")
+    here = tree
+    for depth, section in enumerate(sections):
+        here = here.setdefault(section, {})
+        if not isinstance(here, dict):
+            raise ConfigError(f"{'.'.join(sections[: depth + 1])}: is a value ({here!r}), not a section, so {path} cannot be set")
+    here[key] = value
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """`base` with the keys of `over` on top, section by section; a section that names another plug-in replaces the old one."""
+    result: Tree = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        mixes = isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
+        result[key] = merge(old, value) if mixes and isinstance(old, dict) else value
+    return result
+
+
+def validate(schema: type[T], tree: Mapping[str, Any], *, source: str) -> T:
+    """Turn a tree into a frozen `schema` object.
+
+    Raises:
+        ConfigError: every unknown key, missing key, wrong type and value out of range, one line each:
+            dotted path, what was found, what was expected, the nearest known key.
+    """
+    try:
+        return TypeAdapter(schema).validate_json(json.dumps(tree), strict=True)
+    except ValidationError as error:
+        lines = [f"{source}: {_explain(schema, tree, details)}" for details in error.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from None
+    except TypeError as error:
+        raise ConfigError(f"{source}: holds a value YAML may write but a configuration may not: {error}") from None
+
+
+def to_tree(config: object) -> Tree:
+    """The plain mapping that `validate` reads back into an equal object."""
+    tree: Tree = TypeAdapter(type(config)).dump_python(config, mode="json")
+    return tree
+
+
+def write_yaml(tree: Mapping[str, Any], path: Path) -> None:
+    """Write a tree as YAML; OutputError when that is not possible."""
+    try:
+        path.write_text(yaml.safe_dump(dict(tree), sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _explain(schema: type, tree: Mapping[str, Any], details: ErrorDetails) -> str:
+    location = [str(part) for part in details["loc"]]
+    path, kind, found = ".".join(location) or "(top level)", details["type"], details["input"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{path}: unknown key{did_you_mean(location[-1], _known_keys(schema, tree, location[:-1]))}"
+    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{path}: is missing"
+    if kind in ("value_error", "assertion_error"):
+        return f"{path}: {details['msg'].partition(', ')[2]}"
+    if kind == "plugin":
+        return f"{path}: {details['msg']}"
+    if kind.startswith("dataclass"):
+        return f"{path}: expected a section with keys, found {found!r}"
+    expected = details["msg"].removeprefix("Input should be ")
+    return f"{path}: found {found!r} ({type(found).__name__}), expected {expected}"
+
+
+def _known_keys(schema: type, tree: Any, location: Sequence[str]) -> list[str]:
+    """The keys of the section at `location`, following the plug-in each section names."""
+    here: Any = schema
+    for part in location:
+        tree = tree[int(part)] if isinstance(tree, list) else tree.get(part, {})
+        annotation = typing.get_type_hints(here, include_extras=True)[part] if dataclasses.is_dataclass(here) else Any
+        here = _section_class(annotation, tree)
+    keys = [field.name for field in dataclasses.fields(here)] if dataclasses.is_dataclass(here) else []
+    return keys
+
+
+def _section_class(annotation: Any, tree: Any) -> Any:
+    package = plugins.package_of(annotation)
+    if package is not None:
+        return plugins.load(package, tree["name"]).Config
+    candidates = [annotation, *typing.get_args(annotation)]
+    return next((c for c in candidates if dataclasses.is_dataclass(c)), Any)
