@@ -1,0 +1,88 @@
+"""ResNet 18 to 152 (He et al. 2015, arXiv:1512.03385, table 1) with the predecessor's parameter names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import nnabla as nn
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from centernet.errors import STRICT
+from centernet.models.initial import fan_out_normal
+from centernet.models.ops import Ops
+from centernet.models.specs import FeatureSpec, scaled
+
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+STEM_CHANNELS = 64
+HIDDEN_CHANNELS = (64, 128, 256, 512)  # of the 3x3 convolutions, per stage
+EXPANSION = 4  # channels a bottleneck gives out per hidden one
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Config:
+    num_layers: Literal[18, 34, 50, 101, 152] = 18
+    width: Annotated[float, Field(gt=0)] = 1.0  # multiplies all channels
+
+
+def features(config: Config) -> list[FeatureSpec]:
+    """The four stages, strides 4, 8, 16 and 32."""
+    factor = EXPANSION if _is_bottleneck(config) else 1
+    return [FeatureSpec(4 << stage, factor * scaled(hidden, config.width)) for stage, hidden in enumerate(HIDDEN_CHANNELS)]
+
+
+def pretrained_name(config: Config) -> str:
+    """What published ImageNet files of this backbone are called."""
+    return f"resnet{config.num_layers}"
+
+
+def build(x: nn.Variable, ops: Ops, config: Config) -> list[nn.Variable]:
+    """The outputs of the four stages of image x, finest first."""
+    block = _bottleneck if _is_bottleneck(config) else _basic_block
+    with ops.scope("conv1"):
+        x = ops.conv_bn(x, scaled(STEM_CHANNELS, config.width), 7, stride=2, initial=fan_out_normal)
+    x = ops.max_pool(x, 3, stride=2, pad=1)
+    outputs = []
+    for stage, (count, hidden) in enumerate(zip(BLOCKS[config.num_layers], HIDDEN_CHANNELS, strict=True)):
+        with ops.scope(f"res{stage + 1}"):
+            x = _stage(x, ops, block, count=count, hidden=scaled(hidden, config.width), stride=1 if stage == 0 else 2)
+        outputs.append(x)
+    return outputs
+
+
+def _is_bottleneck(config: Config) -> bool:
+    return config.num_layers >= 50
+
+
+def _stage(x: nn.Variable, ops: Ops, block: Callable[..., nn.Variable], *, count: int, hidden: int, stride: int) -> nn.Variable:
+    for layer in range(count):
+        with ops.scope(f"layer{layer + 1}"):
+            x = block(x, ops, hidden=hidden, stride=stride if layer == 0 else 1)
+    return x
+
+
+def _basic_block(x: nn.Variable, ops: Ops, *, hidden: int, stride: int) -> nn.Variable:
+    with ops.scope("basicblock1"):
+        y = ops.conv_bn(x, hidden, 3, stride=stride, initial=fan_out_normal)
+    with ops.scope("basicblock2"):
+        y = ops.conv_bn(y, hidden, 3, initial=fan_out_normal, relu=False)
+    return ops.add_relu(y, _shortcut(x, ops, "basicblock_s", hidden, stride=stride))
+
+
+def _bottleneck(x: nn.Variable, ops: Ops, *, hidden: int, stride: int) -> nn.Variable:
+    with ops.scope("bottleneck1"):
+        y = ops.conv_bn(x, hidden, 1, initial=fan_out_normal)
+    with ops.scope("bottleneck2"):
+        y = ops.conv_bn(y, hidden, 3, stride=stride, initial=fan_out_normal)
+    with ops.scope("bottleneck3"):
+        y = ops.conv_bn(y, hidden * EXPANSION, 1, initial=fan_out_normal, relu=False)
+    return ops.add_relu(y, _shortcut(x, ops, "bottleneck_s", hidden * EXPANSION, stride=stride))
+
+
+def _shortcut(x: nn.Variable, ops: Ops, scope: str, channels: int, *, stride: int) -> nn.Variable:
+    """x itself, or projected where its shape changes; made after the block's own layers, which fixes the order in files."""
+    if ops.channels(x) == channels and stride == 1:
+        return x
+    with ops.scope(f"{scope}/shortcut_conv"):
+        return ops.conv_bn(x, channels, 1, stride=stride, initial=fan_out_normal, relu=False)

@@ -1,0 +1,38 @@
+"""One branch per output map: 3x3 convolution, ReLU, 1x1 convolution (Zhou et al. 2019, arXiv:1904.07850, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import nnabla as nn
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from centernet.errors import STRICT
+from centernet.models.initial import fan_in_uniform, normal
+from centernet.models.ops import Ops
+from centernet.models.specs import HeadSpec, scaled
+
+INITIAL = {"heatmap": fan_in_uniform, "regression": normal(0.001)}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Config:
+    hidden_channels: Annotated[int, Field(ge=0)] = 64  # published DLA files have 256; 0: the 1x1 convolution alone
+    width: Annotated[float, Field(gt=0)] = 1.0  # multiplies the hidden channels
+
+
+def build(feature: nn.Variable, ops: Ops, config: Config, heads: Mapping[str, HeadSpec]) -> dict[str, nn.Variable]:
+    """The raw output maps (logits for a heatmap), in the order and under the names of `heads`."""
+    return {name: _branch(feature, ops, config, spec) for name, spec in heads.items()}
+
+
+def _branch(x: nn.Variable, ops: Ops, config: Config, spec: HeadSpec) -> nn.Variable:
+    initial = INITIAL[spec.kind]
+    if config.hidden_channels:
+        with ops.scope(f"{spec.scope}_conv1"):
+            # Bias 0, as in the paper's code: the predecessor's -2.19 before a ReLU starts with dead units.
+            x = ops.relu(ops.convolution(x, scaled(config.hidden_channels, config.width), 3, initial=initial, bias=0.0))
+    with ops.scope(f"{spec.scope}_final"):
+        return ops.convolution(x, spec.channels, 1, initial=initial, bias=spec.bias)

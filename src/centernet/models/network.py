@@ -1,0 +1,154 @@
+"""A whole network: backbone, neck and heads put together, and the parameters they own."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import nnabla as nn
+
+from centernet import plugins
+from centernet.errors import ConfigError
+from centernet.models.ops import Ops
+from centernet.models.specs import FeatureSpec, HeadSpec, Layout
+
+BACKBONES = "centernet.models.backbones"
+NECKS = "centernet.models.necks"
+HEADS = "centernet.models.heads"
+
+
+class Network:
+    """Calling it with an image variable builds the graph; calls share the parameters.
+
+    The three parts are given by their `Config`; the plug-in a Config belongs to is found by itself.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        neck: Any,
+        head: Any,
+        heads: Mapping[str, HeadSpec],
+        *,
+        layout: Layout = "nchw",
+        input_channels: int = 3,
+        seed: int = 0,
+        scope: OrderedDict[str, Any] | None = None,
+    ) -> None:
+        """
+        Args:
+            heads: what to predict; the order is that of the parameters in a file.
+            input_channels: 3, or 4 where a fourth channel of zeros feeds tensor cores.
+            seed: of the initial values.
+            scope: where the parameters live, so that two networks do not meet; default: NNabla's current scope.
+
+        Raises:
+            ConfigError: neck and backbone do not fit.
+        """
+        self.backbone, self.neck, self.head = backbone, neck, head
+        self.heads = dict(heads)
+        self.layout = layout
+        self.input_channels = input_channels
+        self.seed = seed
+        self.scope = scope
+        self._backbone = plugins.load(BACKBONES, plugins.name_of(backbone))
+        self._neck = plugins.load(NECKS, plugins.name_of(neck))
+        self._head = plugins.load(HEADS, plugins.name_of(head))
+        self._levels: list[FeatureSpec] = self._backbone.features(backbone)
+        try:
+            self.feature: FeatureSpec = self._neck.features(neck, self._levels)
+        except ValueError as error:
+            raise ConfigError(f"model.neck: {plugins.name_of(neck)} on {plugins.name_of(backbone)}: {error}") from error
+
+    @property
+    def stride(self) -> int:
+        """Input pixels per heatmap cell."""
+        return self.feature.stride
+
+    @property
+    def input_multiple(self) -> int:
+        """Height and width of the input must be multiples of it: the coarsest feature is never cut."""
+        return max(level.stride for level in self._levels)
+
+    @property
+    def pretrained_name(self) -> str | None:
+        """What published ImageNet files of the backbone are called, None where there are none."""
+        name = getattr(self._backbone, "pretrained_name", None)
+        return None if name is None else str(name(self.backbone))
+
+    def input_shape(self, batch: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """The shape of the image variable in this layout.
+
+        Raises:
+            ConfigError: height or width is not a multiple of `input_multiple`.
+        """
+        if height % self.input_multiple or width % self.input_multiple:
+            raise ConfigError(f"input size {height}x{width} (height x width): expected multiples of {self.input_multiple}")
+        if self.layout == "nhwc":
+            return batch, height, width, self.input_channels
+        return batch, self.input_channels, height, width
+
+    def __call__(self, image: nn.Variable, *, training: bool = False, batch_stat: bool | None = None) -> list[dict[str, nn.Variable]]:
+        """Build the graph on `image`, whose shape is an `input_shape`.
+
+        Args:
+            training: whether parameters take gradients.
+            batch_stat: batch norm uses the batch's own statistics; default: if training.
+
+        Returns:
+            One dict of raw output maps per stack, in this layout, each (height, width) / stride large.
+
+        Raises:
+            ConfigError: the image's shape is not an `input_shape`.
+        """
+        height, width = image.shape[1:3] if self.layout == "nhwc" else image.shape[2:4]
+        expected = self.input_shape(image.shape[0], height, width)
+        if tuple(image.shape) != expected:
+            raise ConfigError(f"network input has shape {tuple(image.shape)}, expected {expected} ({self.layout})")
+        ops = Ops(layout=self.layout, training=training, batch_stat=batch_stat, seed=self.seed)
+        with self.parameter_scope():
+            return self._build(image, ops)
+
+    @contextmanager
+    def parameter_scope(self) -> Iterator[None]:
+        """Make the network's own scope NNabla's current one, for NNabla's functions that look there."""
+        scope = nn.parameter.get_current_parameter_scope() if self.scope is None else self.scope
+        with nn.parameter_scope("", scope):
+            yield
+
+    def parameters(self) -> dict[str, nn.Variable]:
+        """Every parameter by name, in the order of files, created with initial values where it is not there yet.
+
+        `need_grad` of each variable says whether it is trained.
+        """
+        with self.parameter_scope():
+            self._build(self._smallest_image(), Ops(layout=self.layout, seed=self.seed))
+            found = nn.get_parameters(grad_only=False)
+        return {name: found[name] for name in self.parameter_shapes()}
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every parameter in the order of files; touches no values."""
+        return {name: tuple(variable.shape) for name, variable in self._blueprint.items()}
+
+    def backbone_shapes(self) -> dict[str, tuple[int, ...]]:
+        """As `parameter_shapes`, of the backbone alone: what an ImageNet file has to offer."""
+        with nn.parameter_scope("", OrderedDict()):
+            self._backbone.build(self._smallest_image(), Ops(layout=self.layout, seed=None), self.backbone)
+            return {name: tuple(variable.shape) for name, variable in nn.get_parameters(grad_only=False).items()}
+
+    @cached_property
+    def _blueprint(self) -> dict[str, nn.Variable]:
+        with nn.parameter_scope("", OrderedDict()):
+            self._build(self._smallest_image(), Ops(layout=self.layout, seed=None))
+            return dict(nn.get_parameters(grad_only=False))
+
+    def _build(self, image: nn.Variable, ops: Ops) -> list[dict[str, nn.Variable]]:
+        levels = self._backbone.build(image, ops, self.backbone)
+        feature = self._neck.build(levels, ops, self.neck)
+        return [self._head.build(feature, ops, self.head, self.heads)]
+
+    def _smallest_image(self) -> nn.Variable:
+        return nn.Variable(self.input_shape(1, self.input_multiple, self.input_multiple))
