@@ -89,4 +89,5 @@ def draw_gaussian(heatmap: Array, center: tuple[int, int], radius: int) -> None:
 @lru_cache(maxsize=256)
 def _profile(radius: int) -> Array:
     distance = np.arange(-radius, radius + 1)
-    return np.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
+    profile: Array = np.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
+    return profile

@@ -1,0 +1,180 @@
+"""Image files as they come in real life: read to uint8 BGR, written, listed, measured."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from centernet.errors import DataError, OutputError
+from centernet.imaging.header import size_from_header, truncation, webp_orientation
+from centernet.structures import Array
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def limit_threads(num_threads: int) -> None:
+    """Let OpenCV use so many threads for one call; 1 inside workers, which already are one per core.
+
+    Args:
+        num_threads: >= 1.
+
+    Raises:
+        ValueError: fewer than one.
+    """
+    if num_threads < 1:
+        raise ValueError(f"num_threads is {num_threads}, expected >= 1")
+    cv2.setNumThreads(num_threads)
+
+
+def read_image(path: str | os.PathLike[str]) -> Array:
+    """Decode an image file.
+
+    Grey becomes three equal channels, 16 bits are cut to the upper 8, transparency is dropped, CMYK is converted, and the
+    EXIF orientation is applied. The content decides the format, not the suffix. `a.jpg` also finds a file called `a.JPG`.
+
+    Args:
+        path: any name the file system knows.
+
+    Returns:
+        (H, W, 3) uint8, BGR.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, is no image, or is cut off; the text names the file.
+    """
+    return decode_image(_read_bytes(find_image(path)), str(path))
+
+
+def decode_image(data: bytes, name: str) -> Array:
+    """Decode the bytes of an image file, as `read_image` does.
+
+    Args:
+        data: all bytes of the file.
+        name: what to call it in an error.
+
+    Returns:
+        (H, W, 3) uint8, BGR.
+
+    Raises:
+        DataError: the bytes are no image, or are cut off.
+    """
+    if not data:
+        raise DataError(f"{name}: the file is empty; expected an image")
+    if reason := truncation(data):
+        raise DataError(f"{name}: the file is cut off: {reason} ({len(data)} bytes); copy or download it again")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise DataError(f"{name}: cannot be decoded: {error.err}") from error
+    if image is None:
+        raise DataError(f"{name}: not an image that can be decoded (begins with {data[:8]!r}); expected JPEG, PNG, WebP, BMP or TIFF")
+    return _upright(image, webp_orientation(data))
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """The size an image will have when read, after the EXIF orientation; for JPEG and PNG without decoding the pixels.
+
+    Args:
+        path: of the image file.
+
+    Returns:
+        (height, width), in pixels.
+
+    Raises:
+        DataError: as `read_image`; a cut-off file may go unnoticed.
+    """
+    data = _read_bytes(find_image(path))
+    size = size_from_header(data)
+    if size is not None:
+        return size
+    height, width = decode_image(data, str(path)).shape[:2]
+    return height, width
+
+
+def find_image(path: str | os.PathLike[str]) -> Path:
+    """The file itself, or the one whose suffix differs in upper and lower case only (data sets made on Windows).
+
+    Args:
+        path: of the image file.
+
+    Returns:
+        The path of an existing file.
+
+    Raises:
+        DataError: there is none, or it is a folder.
+    """
+    path = Path(path)
+    suffix = path.suffix
+    for candidate in dict.fromkeys([suffix, suffix.lower(), suffix.upper(), suffix.capitalize()]):
+        found = path.with_suffix(candidate) if suffix else path
+        if found.is_file():
+            return found
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, expected an image file")
+    where = "" if path.parent.is_dir() else f" (the folder {path.parent} does not exist either)"
+    raise DataError(f"{path}: no such image file{where}")
+
+
+def list_images(path: str | os.PathLike[str]) -> list[Path]:
+    """The images of a folder (not of the folders in it), by name; or the one file given, whatever its suffix.
+
+    Args:
+        path: a folder or an image file.
+
+    Returns:
+        At least one path.
+
+    Raises:
+        DataError: there is no such path, or the folder holds no images.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [find_image(path)]
+    # Names with a leading dot: macOS leaves `._a.jpg` beside `a.jpg` on foreign disks, which is no image.
+    images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file())
+    if not images:
+        raise DataError(f"{path}: the folder holds no images; expected files that end in {', '.join(IMAGE_SUFFIXES)}")
+    return images
+
+
+def write_image(path: str | os.PathLike[str], image: Array) -> None:
+    """Write an image in the format of the path's suffix; folders on the way are made.
+
+    Args:
+        path: ends in one of `IMAGE_SUFFIXES`. JPEG is written at quality 95.
+        image: (H, W, 3) uint8 BGR, or (H, W) uint8 grey.
+
+    Raises:
+        OutputError: unknown suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise OutputError(f"{path}: no image format has the suffix '{path.suffix}'; expected one of {', '.join(IMAGE_SUFFIXES)}")
+    encoded, data = cv2.imencode(path.suffix.lower(), image)
+    if not encoded:
+        raise OutputError(f"{path}: an image of {image.dtype} {image.shape} cannot be written as '{path.suffix}'")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _upright(image: Array, orientation: int) -> Array:
+    """The image as its photographer saw it; orientations as EXIF numbers them, 1 is as stored."""
+    if orientation >= 5:  # stored on its side: rows are columns
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error

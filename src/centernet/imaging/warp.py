@@ -1,0 +1,114 @@
+"""THE way from an image to the network's input, shared by training, test, demo and export, so that they cannot drift apart."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from centernet.geometry.affine import center_scale_matrix
+from centernet.structures import Array
+
+# The deepest feature map of every backbone has a stride of 32; the predecessor pads up to the next multiple of it.
+_PADDING_MASK = 31
+
+
+def input_size_for(image_hw: tuple[int, int], configured_hw: tuple[int, int], *, keep_resolution: bool = False) -> tuple[int, int]:
+    """The network's input size for an image.
+
+    Args:
+        image_hw: (height, width) of the image, in pixels.
+        configured_hw: (height, width) of the configuration, in pixels.
+        keep_resolution: pad each image to a multiple of 32 above its size instead of resizing all to one size.
+
+    Returns:
+        (height, width), in pixels. With `keep_resolution` a side that is already a multiple of 32 also grows, by 32:
+        the predecessor's `(side | 31) + 1`, which published results were measured with.
+    """
+    if not keep_resolution:
+        return configured_hw
+    height, width = image_hw
+    return (height | _PADDING_MASK) + 1, (width | _PADDING_MASK) + 1
+
+
+def fit_matrix(
+    image_hw: tuple[int, int],
+    input_hw: tuple[int, int],
+    *,
+    keep_resolution: bool = False,
+    extent: float | None = None,
+    center: tuple[float, float] | None = None,
+) -> Array:
+    """The matrix that lays a whole image into the network's input: centred, aspect kept, the rest black.
+
+    A square around the image, with the image's longer side, fills the input's width. For an input that is not square
+    that can leave rows unused or cut off the top and bottom of a tall image (the predecessor's convention).
+
+    Args:
+        image_hw: (height, width) of the image, in pixels.
+        input_hw: (height, width) of the network's input, in pixels.
+        keep_resolution: only shift, by whole pixels; `input_hw` then comes from `input_size_for`.
+        extent: the square's side, in image pixels; default the image's longer side. The sides of a resized image
+            in combination with the extent of the original zoom in or out (test scales).
+        center: (x, y) of the square's middle, in image pixels; default the image's (with `keep_resolution` rounded down).
+
+    Returns:
+        (2, 3) float64, image pixels to input pixels.
+    """
+    height, width = image_hw
+    input_height, input_width = input_hw
+    if keep_resolution:
+        center = (width // 2, height // 2) if center is None else center
+        extent = input_width if extent is None else extent
+    else:
+        center = (width / 2, height / 2) if center is None else center
+        extent = max(height, width) if extent is None else extent
+    return center_scale_matrix(center, extent, (input_width, input_height))
+
+
+def resize_for_scale(image: Array, scale: float) -> Array:
+    """An image at a test scale: both sides times `scale`, rounded down, at least one pixel.
+
+    Without `keep_resolution` the zoom comes from fitting the resized image with the extent of the original:
+    `fit_matrix(resized.shape[:2], input_hw, extent=max(image.shape[:2]))`.
+
+    Args:
+        image: (H, W, 3) uint8.
+        scale: > 0; 1 returns the image itself.
+
+    Returns:
+        (int(H * scale), int(W * scale), 3) uint8, bilinear.
+
+    Raises:
+        ValueError: the scale is not positive.
+    """
+    if not scale > 0:
+        raise ValueError(f"the test scale is {scale}, expected > 0")
+    height, width = image.shape[:2]
+    size = max(int(height * scale), 1), max(int(width * scale), 1)
+    return image if size == (height, width) else cv2.resize(image, (size[1], size[0]))
+
+
+def warp(image: Array, matrix: Array, size_hw: tuple[int, int], *, out: Array | None = None) -> Array:
+    """An image seen through a matrix: one bilinear resampling, black where the image ends.
+
+    Args:
+        image: (H, W, 3) uint8.
+        matrix: (2, 3), image pixels to output pixels.
+        size_hw: (height, width) of the output, in pixels.
+        out: (height, width, 3) uint8, contiguous, to write into.
+
+    Returns:
+        (height, width, 3) uint8: `out` where it is given.
+
+    Raises:
+        ValueError: `out` has another shape or type.
+    """
+    height, width = size_hw
+    if out is not None and (out.shape != (height, width, *image.shape[2:]) or out.dtype != image.dtype):
+        raise ValueError(f"out is {out.dtype} {out.shape}, expected {image.dtype} {(height, width, *image.shape[2:])}")
+    matrix = np.asarray(matrix, np.float64)
+    warped: Array = cv2.warpAffine(image, matrix, (width, height), dst=out, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    if out is None or warped is out:
+        return warped
+    np.copyto(out, warped)  # OpenCV allocates anew where it cannot write into `out`
+    return out
