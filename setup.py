@@ -14,6 +14,7 @@ EXTRAS = {
         "nnabla-ext-cuda120==1.39.0",
         "nvidia-cudnn-cu12==8.9.7.29",
         "nvidia-cublas-cu12<13",
+        "nvidia-cuda-runtime-cu12<13",
         "nvidia-cufft-cu12<12",
         "nvidia-curand-cu12<11",
         "nvidia-cusolver-cu12<12",
