@@ -1,0 +1,175 @@
+"""Draw one image of textured shapes on a busy background, and say where they are: pure NumPy, everything from one generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from centernet.structures import Array
+
+Generator = np.random.Generator
+
+SMALLEST, LARGEST = 0.10, 0.27  # radius of a shape, as a share of the image's side
+MIN_INSIDE = 0.5  # share of a shape's own box that is inside the image
+MIN_VISIBLE = 0.6  # share of a shape that later shapes leave uncovered
+MIN_CONTRAST = 60.0  # grey levels between the mean colour of a shape and what it covers
+_ATTEMPTS = 20
+
+
+def _disk(u: Array, v: Array) -> Array:
+    return np.asarray(np.hypot(u, v) - 1)
+
+
+def _ring(u: Array, v: Array) -> Array:
+    return np.asarray(np.abs(np.hypot(u, v) - 0.74) - 0.26)
+
+
+def _square(u: Array, v: Array) -> Array:
+    return np.asarray(np.maximum(np.abs(u), np.abs(v)) - 0.82)
+
+
+def _triangle(u: Array, v: Array) -> Array:
+    slope = np.sqrt(3) / 2
+    return np.asarray(np.maximum(v, np.maximum(slope * u - v / 2, -slope * u - v / 2)) - 0.55)
+
+
+def _cross(u: Array, v: Array) -> Array:
+    u, v = np.abs(u), np.abs(v)
+    return np.asarray(np.minimum(np.maximum(u - 1, v - 0.3), np.maximum(v - 1, u - 0.3)))
+
+
+# Signed distance to the outline, negative inside, in units of the radius; the order is that of the class ids.
+OUTLINES: Mapping[str, Callable[[Array, Array], Array]] = {
+    "disk": _disk,
+    "ring": _ring,
+    "square": _square,
+    "triangle": _triangle,
+    "cross": _cross,
+}
+
+
+def draw_scene(rng: Generator, *, size: int, num_objects: int) -> tuple[Array, Array, Array]:
+    """Draw an image with up to `num_objects` shapes; one that finds no free place is left out.
+
+    Args:
+        rng: where every choice comes from.
+        size: height and width of the image, in pixels.
+        num_objects: shapes to place, >= 0.
+
+    Returns:
+        The image (size, size, 3) uint8 BGR; boxes (n, 4) int64 xyxy in pixels, the hull of what is inside the image whether
+        or not another shape covers it; class ids (n,) int64, positions in `OUTLINES`.
+    """
+    canvas = _background(rng, size)
+    boxes: list[tuple[int, int, int, int]] = []
+    class_ids: list[int] = []
+    masks: list[Array] = []
+    for _ in range(num_objects):
+        class_id = int(rng.integers(len(OUTLINES)))
+        placed = _place(rng, class_id, masks, size)
+        if placed is None:
+            continue
+        coverage, box = placed
+        _paint(rng, canvas, coverage, box)
+        masks = [mask & (coverage < 0.5) for mask in masks] + [coverage >= 0.5]
+        boxes.append(box)
+        class_ids.append(class_id)
+    canvas += rng.normal(0, 4, canvas.shape)
+    image = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+    return image, np.array(boxes, np.int64).reshape(-1, 4), np.array(class_ids, np.int64)
+
+
+def _place(rng: Generator, class_id: int, masks: list[Array], size: int) -> tuple[Array, tuple[int, int, int, int]] | None:
+    """A place where enough of the shape is inside and enough of every earlier shape (`masks`, still visible) stays in sight."""
+    outline = list(OUTLINES.values())[class_id]
+    areas = [int(mask.sum()) for mask in masks]
+    for _ in range(_ATTEMPTS):
+        radius = size * SMALLEST * (LARGEST / SMALLEST) ** rng.random()
+        center = rng.uniform(0, size, 2)
+        coverage = _coverage(outline, center, radius, rng.uniform(-np.pi, np.pi), size)
+        inside = coverage >= 0.5
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if not len(rows) or inside.sum() < MIN_INSIDE * _full_area(outline, radius):
+            continue
+        if all((mask & ~inside).sum() >= MIN_VISIBLE * area for mask, area in zip(masks, areas, strict=True)):
+            return coverage, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return None
+
+
+def _coverage(outline: Callable[[Array, Array], Array], center: Array, radius: float, angle: float, size: int) -> Array:
+    """(size, size) float: how much of each pixel the turned shape covers, 0 to 1."""
+    pixels = np.arange(size) + 0.5
+    x, y = pixels[None, :] - center[0], pixels[:, None] - center[1]
+    u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    return np.clip(0.5 - outline(u / radius, v / radius) * radius, 0, 1)
+
+
+def _full_area(outline: Callable[[Array, Array], Array], radius: float) -> float:
+    """Area of the uncut shape, in square pixels, from a 64x64 raster of its unit square."""
+    steps = (np.arange(64) + 0.5) / 32 - 1
+    u, v = np.meshgrid(steps * 1.2, steps * 1.2)
+    return float((outline(u, v) < 0).mean()) * (2.4 * radius) ** 2
+
+
+def _paint(rng: Generator, canvas: Array, coverage: Array, box: tuple[int, int, int, int]) -> None:
+    """Lay a textured shape over the canvas; its colours keep away from what is below it."""
+    left, top, right, bottom = box
+    below = canvas[top:bottom, left:right].mean(axis=(0, 1))
+    first = _color_away_from(rng, below)
+    second = np.clip(first + rng.uniform(-70, 70, 3), 0, 255)
+    blend = _texture(rng, len(canvas))[..., None]
+    color = first + (second - first) * blend
+    alpha = coverage[..., None]
+    canvas *= 1 - alpha
+    canvas += alpha * color
+
+
+def _color_away_from(rng: Generator, color: Array) -> Array:
+    for _ in range(_ATTEMPTS):
+        found = rng.uniform(0, 255, 3)
+        if np.abs(found - color).mean() >= MIN_CONTRAST:
+            return found
+    return 255.0 - color
+
+
+def _texture(rng: Generator, size: int) -> Array:
+    """(size, size) float in [0, 1]: plain, stripes, checks, clouds or a gradient."""
+    angle, period, phase = rng.uniform(0, np.pi), rng.uniform(5, 14), rng.uniform(0, 2 * np.pi)
+    pixels = np.arange(size)
+    along = (np.cos(angle) * pixels[None, :] + np.sin(angle) * pixels[:, None]) * 2 * np.pi / period + phase
+    across = (np.cos(angle) * pixels[:, None] - np.sin(angle) * pixels[None, :]) * 2 * np.pi / period
+    kind = int(rng.integers(5))
+    if kind == 0:
+        return np.zeros((size, size))
+    if kind == 1:
+        return np.asarray(np.sin(along) > 0, np.float64)
+    if kind == 2:
+        return np.asarray(np.sin(along) * np.sin(across) > 0, np.float64)
+    if kind == 3:
+        return _clouds(rng, size, 24)
+    return np.asarray((np.sin(along / 8) + 1) / 2)
+
+
+def _background(rng: Generator, size: int) -> Array:
+    """(size, size, 3) float: clouds of colour with faint strokes across them."""
+    channels = [_clouds(rng, size, cells) for cells in (3, 3, 3)]
+    coarse = np.stack(channels, axis=-1) * rng.uniform(60, 150) + rng.uniform(20, 110, 3)
+    fine = (_clouds(rng, size, size // 4) - 0.5)[..., None] * rng.uniform(15, 50)
+    canvas = coarse + fine
+    pixels = np.arange(size) + 0.5
+    for _ in range(int(rng.integers(2, 7))):
+        angle, offset, half_width = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5) * size, rng.uniform(0.5, 2.5)
+        distance = np.cos(angle) * (pixels[None, :] - size / 2) + np.sin(angle) * (pixels[:, None] - size / 2) - offset
+        canvas += np.clip(half_width + 0.5 - np.abs(distance), 0, 1)[..., None] * rng.uniform(-60, 60, 3)
+    return np.asarray(canvas)
+
+
+def _clouds(rng: Generator, size: int, cells: int) -> Array:
+    """(size, size) float in [0, 1]: random values on a grid of `cells` per side, bilinear between them."""
+    cells = max(2, cells)
+    grid = rng.random((cells + 1, cells + 1))
+    at = np.arange(size) * (cells / size)
+    low, share = at.astype(np.int64), at - np.floor(at)
+    rows = grid[low] * (1 - share)[:, None] + grid[low + 1] * share[:, None]
+    return np.asarray(rows[:, low] * (1 - share) + rows[:, low + 1] * share)
