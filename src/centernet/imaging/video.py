@@ -1,0 +1,112 @@
+"""Video files as a sequence of images, in both directions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+
+from centernet.errors import DataError, OutputError
+from centernet.structures import Array
+
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+
+_DEFAULT_RATE = 25.0
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a path's suffix is that of a video."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+class Frames:
+    """The frames of a video file, decoded one by one while they are iterated; each iteration starts at the beginning.
+
+    rate: frames per second; 25 where the file does not say. num_frames: as the file declares, 0 where it does not.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        capture = self._open()
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        self.rate: float = rate if 0 < rate <= 1000 else _DEFAULT_RATE  # an unknown rate is 0, or a time base such as 90000
+        self.num_frames: int = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        capture.release()
+
+    def __iter__(self) -> Iterator[Array]:
+        capture = self._open()
+        try:
+            while (frame := capture.read())[0]:
+                yield frame[1]
+        finally:
+            capture.release()
+
+    def _open(self) -> cv2.VideoCapture:
+        if not self._path.is_file():
+            raise DataError(f"{self._path}: no such video file")
+        capture = cv2.VideoCapture(str(self._path))
+        if not (capture.isOpened() and capture.grab()):
+            raise DataError(f"{self._path}: no frame can be decoded; expected a video that FFmpeg reads")
+        capture.release()
+        return cv2.VideoCapture(str(self._path))
+
+
+def read_frames(path: str | os.PathLike[str]) -> Frames:
+    """Open a video: iterate it for (H, W, 3) uint8 BGR frames, upright; `.rate` are its frames per second.
+
+    Args:
+        path: of the video file.
+
+    Raises:
+        DataError: there is no such file, or no frame can be decoded from it.
+    """
+    return Frames(path)
+
+
+class VideoWriter:
+    """Write frames to an MP4 file; used as a context manager. The first frame's size is the video's."""
+
+    def __init__(self, path: str | os.PathLike[str], rate: float) -> None:
+        """Prepare for a file that ends in .mp4, at `rate` > 0 frames per second; OutputError for another suffix."""
+        self._path = Path(path)
+        self._rate = rate
+        self._writer: cv2.VideoWriter | None = None
+        self._shape: tuple[int, ...] = ()
+        if self._path.suffix.lower() != ".mp4":
+            raise OutputError(f"{self._path}: video is written as .mp4, not as '{self._path.suffix}'")
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+    def write(self, frame: Array) -> None:
+        """Append one (H, W, 3) uint8 BGR frame.
+
+        Raises:
+            OutputError: the file cannot be written.
+            ValueError: the frame has another size than the first.
+        """
+        if self._writer is None:
+            self._writer = self._start(frame)
+        if frame.shape != self._shape:
+            raise ValueError(f"{self._path}: frame of shape {frame.shape}, expected {self._shape} as the first")
+        self._writer.write(frame)
+
+    def _start(self, frame: Array) -> cv2.VideoWriter:
+        self._shape = frame.shape
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch()
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written: {error.strerror or error}") from error
+        height, width = frame.shape[:2]
+        writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, (width, height))
+        if not writer.isOpened():
+            raise OutputError(f"{self._path}: OpenCV cannot write MP4 video of {width}x{height} pixels here")
+        return writer
