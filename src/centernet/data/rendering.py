@@ -10,8 +10,8 @@ from centernet.structures import Array
 
 Generator = np.random.Generator
 
-SMALLEST, LARGEST = 0.10, 0.27  # radius of a shape, as a share of the image's side
-MIN_INSIDE = 0.5  # share of a shape's own box that is inside the image
+SMALLEST, LARGEST = 0.11, 0.27  # radius of a shape, as a share of the image's side
+MIN_INSIDE = 0.6  # share of a shape's own area that is inside the image
 MIN_VISIBLE = 0.6  # share of a shape that later shapes leave uncovered
 MIN_CONTRAST = 60.0  # grey levels between the mean colour of a shape and what it covers
 _ATTEMPTS = 20
@@ -75,7 +75,7 @@ def draw_scene(rng: Generator, *, size: int, num_objects: int) -> tuple[Array, A
         masks = [mask & (coverage < 0.5) for mask in masks] + [coverage >= 0.5]
         boxes.append(box)
         class_ids.append(class_id)
-    canvas += rng.normal(0, 4, canvas.shape)
+    canvas += 4 * rng.standard_normal(canvas.shape, np.float32)
     image = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
     return image, np.array(boxes, np.int64).reshape(-1, 4), np.array(class_ids, np.int64)
 
@@ -115,14 +115,12 @@ def _full_area(outline: Callable[[Array, Array], Array], radius: float) -> float
 def _paint(rng: Generator, canvas: Array, coverage: Array, box: tuple[int, int, int, int]) -> None:
     """Lay a textured shape over the canvas; its colours keep away from what is below it."""
     left, top, right, bottom = box
-    below = canvas[top:bottom, left:right].mean(axis=(0, 1))
-    first = _color_away_from(rng, below)
+    window = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)  # soft edges reach one pixel further
+    below = canvas[window]
+    first = _color_away_from(rng, below.mean(axis=(0, 1)))
     second = np.clip(first + rng.uniform(-70, 70, 3), 0, 255)
-    blend = _texture(rng, len(canvas))[..., None]
-    color = first + (second - first) * blend
-    alpha = coverage[..., None]
-    canvas *= 1 - alpha
-    canvas += alpha * color
+    blend = _texture(rng, len(canvas))[window][..., None]
+    below += coverage[window][..., None] * (first + (second - first) * blend - below)
 
 
 def _color_away_from(rng: Generator, color: Array) -> Array:
@@ -153,16 +151,17 @@ def _texture(rng: Generator, size: int) -> Array:
 
 def _background(rng: Generator, size: int) -> Array:
     """(size, size, 3) float: clouds of colour with faint strokes across them."""
-    channels = [_clouds(rng, size, cells) for cells in (3, 3, 3)]
-    coarse = np.stack(channels, axis=-1) * rng.uniform(60, 150) + rng.uniform(20, 110, 3)
-    fine = (_clouds(rng, size, size // 4) - 0.5)[..., None] * rng.uniform(15, 50)
-    canvas = coarse + fine
+    contrast, base = rng.uniform(60, 150), rng.uniform(20, 110, 3)
+    fine = (_clouds(rng, size, size // 4) - 0.5) * rng.uniform(15, 50)
+    canvas = np.stack([_clouds(rng, size, 3) * contrast + base[channel] + fine for channel in range(3)], axis=-1)
     pixels = np.arange(size) + 0.5
     for _ in range(int(rng.integers(2, 7))):
         angle, offset, half_width = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5) * size, rng.uniform(0.5, 2.5)
         distance = np.cos(angle) * (pixels[None, :] - size / 2) + np.sin(angle) * (pixels[:, None] - size / 2) - offset
-        canvas += np.clip(half_width + 0.5 - np.abs(distance), 0, 1)[..., None] * rng.uniform(-60, 60, 3)
-    return np.asarray(canvas)
+        rows, columns = np.nonzero(np.abs(distance) < half_width + 0.5)
+        cover = np.minimum(half_width + 0.5 - np.abs(distance[rows, columns]), 1)
+        canvas[rows, columns] += cover[:, None] * rng.uniform(-60, 60, 3)
+    return canvas
 
 
 def _clouds(rng: Generator, size: int, cells: int) -> Array:
