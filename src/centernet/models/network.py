@@ -120,10 +120,7 @@ class Network:
             yield
 
     def parameters(self) -> dict[str, nn.Variable]:
-        """Every parameter by name, in the order of files, created with initial values where it is not there yet.
-
-        `need_grad` of each variable says whether it is trained.
-        """
+        """Every parameter by name, in the order of files, created with initial values where it is not there yet."""
         with self.parameter_scope():
             self._build(self._smallest_image(), Ops(layout=self.layout, seed=self.seed))
             found = nn.get_parameters(grad_only=False)
@@ -132,6 +129,11 @@ class Network:
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter in the order of files; touches no values."""
         return {name: tuple(variable.shape) for name, variable in self._blueprint.items()}
+
+    @property
+    def trainable(self) -> dict[str, bool]:
+        """For every parameter whether a solver trains it; running statistics it does not."""
+        return {name: bool(variable.need_grad) for name, variable in self._blueprint.items()}
 
     def backbone_shapes(self) -> dict[str, tuple[int, ...]]:
         """As `parameter_shapes`, of the backbone alone: what an ImageNet file has to offer."""
