@@ -60,8 +60,7 @@ def test_names_shapes_order_and_trainability_equal_the_predecessors(reference: P
         digest = hashlib.sha256(json.dumps([list(row) for row in rows], separators=(",", ":")).encode()).hexdigest()
         assert digest == total["sha256"], key  # the rows were read as they were meant
         network = network_of(architecture, int(key.split("/")[1].removeprefix("hm")), layout, input_channels)
-        trainable = network.trainable
-        ours = [(name, list(shape), trainable[name]) for name, shape in network.parameter_shapes().items()]
+        ours = [(name, list(shape), network.trainable[name]) for name, shape in network.parameter_shapes().items()]
         assert ours == [row for row in rows if not row[0].startswith(UNUSED)], key
 
 

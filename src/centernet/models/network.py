@@ -130,7 +130,7 @@ class Network:
         """Name and shape of every parameter in the order of files; touches no values."""
         return {name: tuple(variable.shape) for name, variable in self._blueprint.items()}
 
-    @property
+    @cached_property
     def trainable(self) -> dict[str, bool]:
         """For every parameter whether a solver trains it; running statistics it does not."""
         return {name: bool(variable.need_grad) for name, variable in self._blueprint.items()}

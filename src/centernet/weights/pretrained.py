@@ -1,0 +1,70 @@
+"""ImageNet weights of a backbone, found by their published file names, in whatever layout they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from centernet.errors import WeightsError
+from centernet.weights.layout import Channels, Layout, convert, detect_layout, input_channels, shapes_of
+from centernet.weights.match import ANY, LoadReport, Shapes, Target, assign
+from centernet.weights.store import read_parameters
+
+ADDRESS = "https://nnabla.org/pretrained-models/nnabla-examples/object-detection/ceneternet/backbone/"  # spelt so there
+WITHOUT = "to train without pretrained weights set model.pretrained_model_dir to null"
+
+
+def file_name(name: str, layout: Layout) -> str:
+    """The published name: `resnet18_nchw_imagenet.h5`."""
+    return f"{name}_{layout}_imagenet.h5"
+
+
+def find(folder: str | Path, name: str, layout: Layout) -> Path:
+    """The file of backbone `name` ('resnet18', 'dla34') in `folder`, of the wanted layout if it is there, else of the other.
+
+    Raises:
+        WeightsError: neither is there; the text has the address to get it from and the way to train without.
+    """
+    other: Layout = "nhwc" if layout == "nchw" else "nchw"
+    for candidate in (layout, other):
+        path = Path(folder) / file_name(name, candidate)
+        if path.is_file():
+            return path
+    wanted = file_name(name, layout)
+    raise WeightsError(f"{Path(folder) / wanted}: no such file; get it from {ADDRESS}{wanted}, or {WITHOUT}")
+
+
+def load_backbone(folder: str | Path, name: str, variables: Mapping[str, Target], expected: Shapes) -> tuple[Path, LoadReport]:
+    """Copy a published backbone into a network, converted to its layout and input channels.
+
+    Args:
+        folder: where published files lie (`model.pretrained_model_dir`).
+        name: of the backbone in their names.
+        variables: the network's parameters by name.
+        expected: shapes of the backbone's own parameters, a part of `variables`.
+
+    Returns:
+        The file, and what it gave.
+
+    Raises:
+        WeightsError: no such file, a damaged one, a shape that differs, or one that has none of the backbone's parameters.
+    """
+    layout = detect_layout(expected) or "nchw"
+    path = find(folder, name, layout)
+    parameters = read_parameters(path).parameters
+    if not set(expected) & set(parameters):
+        raise WeightsError(f"{path}: has none of the {len(expected)} parameters of {name}; found {', '.join(list(parameters)[:3])}, ...")
+    channels = cast("Channels | None", input_channels(expected))
+    try:
+        converted = convert(parameters, layout=layout, channels=channels)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    targets = {key: variables[key] for key in expected}
+    try:
+        report = assign(converted, targets, what=path, allow_missing=ANY, allow_unused=ANY)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {WITHOUT}") from error
+    before = shapes_of(parameters)
+    reshaped = tuple(key for key in report.loaded if before[key] != converted[key].shape)
+    return path, LoadReport(loaded=report.loaded, unused=report.unused, missing=report.missing, reshaped=reshaped)
