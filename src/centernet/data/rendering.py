@@ -64,15 +64,17 @@ def draw_scene(rng: Generator, *, size: int, num_objects: int) -> tuple[Array, A
     canvas = _background(rng, size)
     boxes: list[tuple[int, int, int, int]] = []
     class_ids: list[int] = []
-    masks: list[Array] = []
+    masks: list[Array] = []  # what is still to be seen of each shape
+    areas: list[int] = []  # what was to be seen of it when it was drawn
     for _ in range(num_objects):
         class_id = int(rng.integers(len(OUTLINES)))
-        placed = _place(rng, class_id, masks, size)
+        placed = _place(rng, class_id, list(zip(masks, areas, strict=True)), size)
         if placed is None:
             continue
         coverage, box = placed
         _paint(rng, canvas, coverage, box)
         masks = [mask & (coverage < 0.5) for mask in masks] + [coverage >= 0.5]
+        areas.append(int(masks[-1].sum()))
         boxes.append(box)
         class_ids.append(class_id)
     canvas += 4 * rng.standard_normal(canvas.shape, np.float32)
@@ -80,10 +82,9 @@ def draw_scene(rng: Generator, *, size: int, num_objects: int) -> tuple[Array, A
     return image, np.array(boxes, np.int64).reshape(-1, 4), np.array(class_ids, np.int64)
 
 
-def _place(rng: Generator, class_id: int, masks: list[Array], size: int) -> tuple[Array, tuple[int, int, int, int]] | None:
-    """A place where enough of the shape is inside and enough of every earlier shape (`masks`, still visible) stays in sight."""
+def _place(rng: Generator, class_id: int, earlier: list[tuple[Array, int]], size: int) -> tuple[Array, tuple[int, int, int, int]] | None:
+    """A place where enough of the shape is inside and enough of each earlier one (its mask in sight, its first area) stays in sight."""
     outline = list(OUTLINES.values())[class_id]
-    areas = [int(mask.sum()) for mask in masks]
     for _ in range(_ATTEMPTS):
         radius = size * SMALLEST * (LARGEST / SMALLEST) ** rng.random()
         center = rng.uniform(0, size, 2)
@@ -92,7 +93,7 @@ def _place(rng: Generator, class_id: int, masks: list[Array], size: int) -> tupl
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         if not len(rows) or inside.sum() < MIN_INSIDE * _full_area(outline, radius):
             continue
-        if all((mask & ~inside).sum() >= MIN_VISIBLE * area for mask, area in zip(masks, areas, strict=True)):
+        if all((mask & ~inside).sum() >= MIN_VISIBLE * area for mask, area in earlier):
             return coverage, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return None
 
@@ -161,7 +162,7 @@ def _background(rng: Generator, size: int) -> Array:
         rows, columns = np.nonzero(np.abs(distance) < half_width + 0.5)
         cover = np.minimum(half_width + 0.5 - np.abs(distance[rows, columns]), 1)
         canvas[rows, columns] += cover[:, None] * rng.uniform(-60, 60, 3)
-    return canvas
+    return np.asarray(canvas)
 
 
 def _clouds(rng: Generator, size: int, cells: int) -> Array:
