@@ -1,0 +1,150 @@
+"""Every command-line option, once: its names, what it means, and the configuration key it sets.
+
+The family's scripts share one long list of options, and people paste commands from one script to another. So each
+command takes the whole list: options with a meaning there are in its `--help`, the others are accepted and said.
+An option that was not typed is absent: only a typed one can override a file or contradict it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ALL = frozenset({"train", "test", "demo", "export", "graph"})
+TRAIN, TEST, DEMO = frozenset({"train"}), frozenset({"test"}), frozenset({"demo"})
+INFERENCE = TEST | DEMO
+NETWORK = ALL  # what a network is: all commands may have to build one
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: `key` is the dotted configuration key it sets; without one it goes to the command as `dest`."""
+
+    flags: tuple[str, ...]
+    help: str
+    commands: frozenset[str]
+    key: str = ""
+    parse: Callable[[str], Any] = str
+    choices: tuple[Any, ...] | None = None
+    constant: Any = None  # for options that take no value: what giving them means
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def dest(self) -> str:
+        return self.flags[0].lstrip("-").replace("-", "_")
+
+    def add_to(self, parser: argparse.ArgumentParser, command: str) -> None:
+        arguments: dict[str, Any] = {"dest": self.dest, "default": argparse.SUPPRESS}
+        arguments["help"] = self.help if command in self.commands else argparse.SUPPRESS
+        if self.constant is not None:
+            arguments |= {"action": "store_const", "const": self.constant}
+        else:
+            arguments |= {"type": self.parse, "choices": self.choices}
+            arguments["metavar"] = self.dest.upper() if self.choices is None else None
+        parser.add_argument(*self.flags, **(arguments | self.settings))
+
+
+def numbers(text: str) -> list[float]:
+    """`0.5,1,1.5` as a list of numbers."""
+    return [float(part) for part in text.split(",")]
+
+
+def gpu_ids(text: str) -> list[int]:
+    """`0,1` as a list of device numbers; `-1` as none."""
+    return [number for number in (int(part) for part in text.split(",")) if number >= 0]
+
+
+numbers.__name__, gpu_ids.__name__ = "comma-separated numbers", "comma-separated device numbers"
+
+OPTIONS: tuple[Option, ...] = (
+    # Where things are
+    Option(("--train-config", "--config_file", "--config"), "experiment as YAML", ALL, parse=Path),
+    Option(("--data_dir", "--data-dir"), "root folder of the data set", TRAIN | TEST | frozenset({"export"}), "data.root"),
+    Option(("-o", "--output", "--save_dir", "--save-dir"), "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)", ALL, parse=Path),
+    Option(
+        ("--checkpoint", "--trained_model_path"), "parameter file (.h5, .nnp, .onnx; train: start from it)", ALL, parse=Path
+    ),
+    Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=Path),
+    Option(("--resume-from", "--resume_from"), "go on from checkpoint N, or from the 'latest' in the output folder", TRAIN),
+    Option(("--set",), "set any configuration key, for example --set train.epochs=10", ALL, settings={"action": "append", "metavar": "KEY=VALUE"}),
+    # Which network
+    Option(("--dataset",), "family of the data set: coco, pascal", ALL),
+    Option(("--arch",), "backbone and neck: resnet, dlav0", NETWORK),
+    Option(("--num_layers",), "depth of the backbone", NETWORK, parse=int),
+    Option(("--head_conv",), "hidden channels of the heads; -1: 256 for dlav0, 64 for resnet; 0: none", NETWORK, parse=int),
+    Option(("--mixed_precision",), "half precision, inputs padded to 4 channels", ALL, constant=True),
+    Option(("--channel_last",), "NHWC layout", ALL, constant=True),
+    Option(("--input_res",), "input height and width", ALL, parse=int),
+    Option(("--input_h",), "input height", ALL, parse=int),
+    Option(("--input_w",), "input width", ALL, parse=int),
+    # Which machine
+    Option(("--extension_module",), "auto (default): cudnn where extension and GPU are there, else cpu", ALL, choices=("auto", "cpu", "cuda", "cudnn")),
+    Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", ALL, parse=gpu_ids),
+    Option(("--runtime",), "what runs the network on a CPU", INFERENCE, choices=("auto", "openvino", "nnabla", "onnxruntime")),
+    Option(("--precision",), "auto: float32 in test; bfloat16 in demo where the CPU has AMX", INFERENCE, choices=("auto", "float32", "bfloat16")),
+    # Training
+    Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
+    Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", int),
+    Option(("--batch_size",), "images per process (test, demo: per forward pass)", TRAIN | INFERENCE, parse=int),
+    Option(("--lr", "--base_lr"), "learning rate", TRAIN, "train.schedule.base_lr", float),
+    Option(("--weight_decay",), "L2 weight decay", TRAIN, "train.solver.weight_decay", float),
+    Option(("--val_intervals",), "validate every N epochs", TRAIN, "train.validate_every", int),
+    Option(("--save_intervals",), "keep parameters every N epochs", TRAIN, "train.save_every", int),
+    Option(("--disable_val_calc_map",), "validate the losses only, without AP", TRAIN, "train.validate_ap", constant=False),
+    Option(("--not_rand_crop",), "shift and scale instead of random crops", TRAIN, "data.augment.random_crop", constant=False),
+    Option(("--shift",), "shift of the crop, as a fraction of the image", TRAIN, "data.augment.shift", float),
+    Option(("--scale",), "scale range of the crop", TRAIN, "data.augment.scale", float),
+    Option(("--flip",), "probability of a mirrored image", TRAIN, "data.augment.flip", float),
+    Option(("--rotate",), "largest rotation, in degrees", TRAIN, "data.augment.rotate", float),
+    Option(("--no_color_aug",), "no colour augmentation", TRAIN, "data.augment.color", constant=False),
+    Option(("--hm_weight",), "weight of the heatmap loss", TRAIN, "task.loss_weights.heatmap", float),
+    Option(("--off_weight",), "weight of the offset loss", TRAIN, "task.loss_weights.offset", float),
+    Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.loss_weights.size", float),
+    # Test and demo
+    Option(("--K",), "detections per image", INFERENCE, parse=int),
+    Option(("--vis_thresh",), "lowest score that is drawn", INFERENCE, parse=float),
+    Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", INFERENCE, constant=True),
+    Option(("--fix_res",), "resize to the fixed input size (the default)", INFERENCE, constant=True),
+    Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", INFERENCE, parse=numbers),
+    Option(("--debug",), "demo: 0 JSON only, 1 boxes, 2 also the network input and heatmaps", INFERENCE, parse=int, choices=(0, 1, 2, 3)),
+    Option(("--debugger_theme",), "background of the heatmaps", DEMO, choices=("white", "black")),
+    Option(("--demo",), "image, folder or video file", DEMO),
+    # Accepted for old command lines
+    Option(("--reg_offset",), "accepted; giving it made the predecessor crash", frozenset(), constant=True),
+    Option(("--metric",), "accepted; no effect in the predecessor either", frozenset()),
+    Option(("--train_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=int),
+    Option(("--eval_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=int),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose help keeps line breaks and whose options are never abbreviated."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
+
+
+def make_parser(command: str, description: str, *, program: str, extra: Sequence[Option] = ()) -> Parser:
+    """The parser of one command: the task word, the family's options, and the command's own `extra` ones."""
+    parser = Parser(prog=program, description=description)
+    parser.add_argument("task", nargs="?", default=None, help="the task, for example ctdet (default: what file or configuration say)")
+    own = {flag for option in extra for flag in option.flags}
+    for option in (*extra, *OPTIONS):
+        if option in extra or own.isdisjoint(option.flags):
+            option.add_to(parser, command)
+    return parser
+
+
+def without_effect(command: str, arguments: argparse.Namespace) -> list[str]:
+    """The options typed that mean nothing to this command, as typed in the table."""
+    given = vars(arguments)
+    return [option.flags[0] for option in OPTIONS if option.dest in given and command not in option.commands]
+
+
+def assignments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Configuration key → value, for every typed option that sets a key."""
+    given = vars(arguments)
+    return {option.key: given[option.dest] for option in OPTIONS if option.key and option.dest in given}

@@ -1,0 +1,123 @@
+"""The whole configuration of an experiment: the sections of a YAML file, each validated by the part that reads it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from centernet.data.augment import AugmentConfig
+from centernet.engine.precision import LossScalingConfig
+from centernet.engine.schedule import ScheduleConfig
+from centernet.engine.solver import SolverConfig
+from centernet.errors import STRICT
+from centernet.plugins import plugin_config
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+BackboneSection: Any = plugin_config("centernet.models.backbones")
+NeckSection: Any = plugin_config("centernet.models.necks")
+HeadSection: Any = plugin_config("centernet.models.heads")
+DatasetSection: Any = plugin_config("centernet.data.datasets")
+TaskSection: Any = plugin_config("centernet.tasks")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ModelConfig:
+    """The network. pretrained_model_dir: where the published ImageNet files of the backbone are; null trains without."""
+
+    backbone: BackboneSection
+    neck: NeckSection
+    head: HeadSection
+    pretrained_model_dir: str | None = "weights/backbone"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DataConfig:
+    """The data set, and how its images reach the network.
+
+    root: folder the data set's paths are relative to (`--data_dir`). input_size: (height, width) of the network input.
+    augment: null switches all of it off. workers: threads that prepare batches, per process; 0 prepares them in between.
+    on_bad_image: an image that cannot be read ends the run, or the next sample takes its place.
+    """
+
+    dataset: DatasetSection
+    root: str | None = None
+    input_size: tuple[Positive, Positive]
+    augment: AugmentConfig | None = AugmentConfig()
+    workers: Annotated[int, Field(ge=0)] = 2
+    prefetch: Positive = 2
+    on_bad_image: Literal["stop", "skip"] = "stop"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PrecisionConfig:
+    """compute: half runs convolutions in float16 with float32 parameters (GPU). channel_last: NHWC, which Tensor Cores want.
+
+    pad_input_to: image channels; the fourth is zero.
+    """
+
+    compute: Literal["float", "half"] = "float"
+    channel_last: bool = False
+    pad_input_to: Literal[3, 4] = 3
+    loss_scaling: LossScalingConfig = LossScalingConfig()
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainConfig:
+    """How to train.
+
+    batch_size: images per process and step; global_batch_size: over all processes; exactly one is given.
+    gradient_clip: largest global norm of the gradient. validate_every, save_every: in epochs; the last always counts.
+    keep_states: for how many of the newest checkpoints the solver's states stay on disk (the parameters always do).
+    log_every: steps between lines of `metrics.csv`.
+    """
+
+    epochs: Positive = 140
+    batch_size: Positive | None = None
+    global_batch_size: Positive | None = None
+    seed: Annotated[int, Field(ge=0)] = 317
+    schedule: ScheduleConfig = ScheduleConfig()
+    solver: SolverConfig = SolverConfig()
+    precision: PrecisionConfig = PrecisionConfig()
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    freeze_batch_norm: bool = False
+    validate_every: Positive = 5
+    validate_ap: bool = True
+    save_every: Positive = 5
+    keep_states: Positive = 2
+    log_every: Positive = 10
+
+    def __post_init__(self) -> None:
+        if (self.batch_size is None) == (self.global_batch_size is None):
+            raise ValueError("give exactly one of batch_size (per process) and global_batch_size (over all processes)")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TestConfig:
+    """How to test. k: detections per image and scale. max_detections: kept per image after merging scales.
+
+    keep_resolution: the image's own size, padded to a multiple of 32, instead of `data.input_size`.
+    scales: image scales whose detections are merged.
+    """
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    k: Positive = 100
+    max_detections: Positive = 128
+    keep_resolution: bool = False
+    scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1.0,)
+    batch_size: Positive = 8
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ExperimentConfig:
+    """One complete experiment: the content of a file in `cfg/`."""
+
+    task: TaskSection
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    test: TestConfig = TestConfig()
