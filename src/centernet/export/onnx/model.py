@@ -1,0 +1,135 @@
+"""Turn an NNabla graph into an ONNX model, function by function, and check it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import nnabla as nn
+import onnx
+from onnx import TensorProto, helper
+
+from centernet.errors import ExportError
+from centernet.export.files import atomic_path
+from centernet.export.onnx import indexing, spatial
+from centernet.export.onnx.arithmetic import ARITHMETIC
+from centernet.export.onnx.graph import Function, GraphBuilder
+
+OPSETS = range(13, 21)  # Unsqueeze takes its axes as a tensor from 13 on
+IR_VERSION = 8  # the oldest that knows opset 17, so that old runtimes read the file
+
+CONVERTERS: dict[str, Callable[[GraphBuilder, Function], None]] = {
+    **ARITHMETIC,
+    "Affine": spatial.affine,
+    "Arange": indexing.arange,
+    "BatchNormalization": spatial.batch_normalization,
+    "Broadcast": indexing.broadcast,
+    "Concatenate": indexing.concatenate,
+    "Constant": indexing.constant,
+    "Convolution": spatial.convolution,
+    "Deconvolution": spatial.deconvolution,
+    "Gather": indexing.gather,
+    "GatherNd": indexing.gather_nd,
+    "MaxPooling": spatial.max_pooling,
+    "Reshape": indexing.reshape,
+    "Slice": indexing.slice_,
+    "Stack": indexing.stack,
+    "TopKData": indexing.top_k_data,
+    "Transpose": indexing.transpose,
+}
+
+
+def to_onnx(
+    outputs: Mapping[str, nn.Variable],
+    inputs: Mapping[str, nn.Variable],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    opset: int = 17,
+    dynamic_batch: bool = False,
+) -> onnx.ModelProto:
+    """Write the graph between `inputs` and `outputs` as a checked ONNX model; nothing is computed.
+
+    Args:
+        outputs: output name -> variable. All tensors of the model are float32.
+        inputs: input name -> variable; their shapes are the model's, (B, C, H, W) or (B, H, W, C).
+        metadata: texts stored in the file, for example `centernet`: the model's description.
+        opset: version of the ONNX operators, 13 to 20.
+        dynamic_batch: leave the first axis of inputs and outputs open.
+
+    Raises:
+        ExportError: a function has no ONNX counterpart here (its name is in the text), the network is built in training mode,
+            or the batch cannot stay open.
+    """
+    if opset not in OPSETS:
+        raise ExportError(f"ONNX opset {opset}: expected {OPSETS.start} to {OPSETS.stop - 1}")
+    parameter_names = {variable: name for name, variable in nn.get_parameters(grad_only=False).items()}
+    graph = GraphBuilder(parameter_names, dynamic_batch=dynamic_batch)
+    for name, variable in inputs.items():
+        graph.bind(variable, name)
+    for name, variable in outputs.items():
+        if not graph.is_bound(variable):
+            graph.bind(variable, name)
+    for function in _functions(outputs):
+        type_name = function.info.type_name
+        if type_name not in CONVERTERS:
+            raise ExportError(f"the NNabla function {type_name} cannot be written to ONNX; known: {', '.join(sorted(CONVERTERS))}")
+        CONVERTERS[type_name](graph, function)
+    for name, variable in outputs.items():
+        if graph.tensor(variable) != name:
+            graph.node("Identity", [graph.tensor(variable)], [name])
+    return _checked_model(graph, outputs, inputs, metadata or {}, opset)
+
+
+def _functions(outputs: Mapping[str, nn.Variable]) -> list[Function]:
+    """Every function the outputs depend on, each after those it depends on."""
+    found: dict[Function, None] = {}
+    for variable in outputs.values():
+        variable.visit(found.setdefault)
+    return list(found)
+
+
+def _checked_model(
+    graph: GraphBuilder, outputs: Mapping[str, nn.Variable], inputs: Mapping[str, nn.Variable], metadata: Mapping[str, str], opset: int
+) -> onnx.ModelProto:
+    def described(name: str, variable: nn.Variable) -> onnx.ValueInfoProto:
+        batch = "batch" if graph.dynamic_batch else variable.shape[0]
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *variable.shape[1:]])
+
+    proto = helper.make_graph(
+        graph.nodes,
+        "centernet",
+        [described(*item) for item in inputs.items()],
+        [described(*item) for item in outputs.items()],
+        list(graph.initializers.values()),
+    )
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", opset)], producer_name="centernet", ir_version=IR_VERSION)
+    helper.set_model_props(model, dict(metadata))
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the ONNX model does not pass ONNX's own check: {error}") from error
+    return model
+
+
+def save_onnx(path: str | os.PathLike[str], model: onnx.ModelProto) -> None:
+    """Write a model to a file, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The texts stored in an ONNX file.
+
+    Raises:
+        ExportError: the file is missing or not ONNX.
+    """
+    try:
+        model = onnx.load(os.fspath(path), load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError is not importable without naming protobuf
+        raise ExportError(f"{Path(path)}: cannot be read as ONNX: {error}") from error
+    return {entry.key: entry.value for entry in model.metadata_props}

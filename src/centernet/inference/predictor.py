@@ -1,0 +1,182 @@
+"""Images in, detections out: the one path that demo, test and the Python API take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from centernet.errors import DataError
+from centernet.imaging.io import list_images, read_image
+from centernet.inference.preprocess import FittedImage, InputSpec, fit, stack, to_image
+from centernet.inference.session import Session
+from centernet.structures import Array, Detections
+
+STAGES = ("load", "pre", "net", "dec", "post", "merge")
+
+
+@runtime_checkable
+class PillowImage(Protocol):
+    """What is used of a PIL image; Pillow itself is not needed."""
+
+    def convert(self, mode: str) -> Any:
+        """The image in another mode."""
+
+    def getexif(self) -> Any:
+        """Its EXIF data, the orientation among them."""
+
+
+Source = str | os.PathLike[str] | Array | PillowImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """Everything about one image: `fitted` is what the network saw, `outputs` what it said (batch axis of 1)."""
+
+    fitted: FittedImage
+    outputs: dict[str, Array]
+    detections: Detections
+
+
+class Predictor:
+    """A network with what belongs around it.
+
+    `seconds` says what the last call of `predict_batch` or `predict` spent on loading, preprocessing, network, decoding,
+    going back to image pixels, and merging scales.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        read: Callable[[dict[str, Array]], list[Detections]],
+        spec: InputSpec,
+        *,
+        class_names: Sequence[str] = (),
+        scales: Sequence[float] = (1.0,),
+        merge: Callable[[list[Detections]], Detections] | None = None,
+        batch_size: int = 1,
+    ) -> None:
+        """
+        Args:
+            session: runs the network.
+            read: the session's outputs as one Detections per image, in network-input pixels, best first.
+            spec: what the network's input is.
+            class_names: the whole table, in the order of class ids.
+            scales: test scales, each > 0.
+            merge: makes one of an image's detections at every scale; not needed for a single scale.
+            batch_size: images a run, where several are given.
+
+        Raises:
+            ValueError: several scales and no way to merge them.
+        """
+        if len(scales) != 1 and merge is None:
+            raise ValueError(f"{len(scales)} test scales, but no function to merge their detections")
+        self.session = session
+        self.spec = spec
+        self.class_names = tuple(class_names)
+        self.scales = tuple(scales)
+        self.batch_size = batch_size
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self._read = read
+        self._merge = merge
+
+    def predict(self, source: Source | Sequence[Source]) -> Detections | list[Detections]:
+        """Detect in an image, a file, a folder, or a list of images and files.
+
+        Args:
+            source: a path; a folder, whose images are taken by name; an array (H, W, 3) uint8 BGR or (H, W) grey; a PIL image;
+                or a list of them.
+
+        Returns:
+            Detections in pixels of the image (boxes may reach over its border); a list of them for a folder or a list.
+
+        Raises:
+            DataError: a file is missing or not an image, or an array is no image.
+        """
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
+            return self._predict_all(list_images(Path(source)))
+        if isinstance(source, Sequence) and not isinstance(source, str):
+            return self._predict_all(source)
+        return self._predict_all([source])[0]
+
+    def predict_batch(self, images: Sequence[Array]) -> list[Detections]:
+        """Detect in images that are (H, W, 3) uint8 BGR, of any sizes; those with one network input size share a run."""
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        return self._detect(images)
+
+    def inspect(self, image: Array) -> Inspection:
+        """Detect in one image at scale 1 and keep what lies between; image: (H, W, 3) uint8, BGR."""
+        fitted = fit(image, self.spec)
+        outputs = self.session.run(stack([fitted], self.spec))
+        (detections,) = self._read(outputs)
+        return Inspection(fitted=fitted, outputs=outputs, detections=self._finish([to_image(detections, fitted)]))
+
+    def _predict_all(self, sources: Sequence[Source]) -> list[Detections]:
+        found: list[Detections] = []
+        for start in range(0, len(sources), self.batch_size):
+            with self._timed("load"):
+                images = [as_image(source) for source in sources[start : start + self.batch_size]]
+            found += self._detect(images)
+        return found
+
+    def _detect(self, images: Sequence[Array]) -> list[Detections]:
+        parts: list[list[Detections]] = [[] for _ in images]
+        for scale in self.scales:
+            with self._timed("pre"):
+                fitted = [fit(image, self.spec, scale=scale) for image in images]
+            for size in dict.fromkeys(image.size for image in fitted):
+                members = [i for i, image in enumerate(fitted) if image.size == size]
+                for i, detections in zip(members, self._run([fitted[i] for i in members]), strict=True):
+                    parts[i].append(detections)
+        with self._timed("merge"):
+            return [self._finish(of_image) for of_image in parts]
+
+    def _run(self, fitted: list[FittedImage]) -> list[Detections]:
+        with self._timed("pre"):
+            batch = stack(fitted, self.spec)
+        with self._timed("net"):
+            outputs = self.session.run(batch)
+        with self._timed("dec"):
+            found = self._read(outputs)
+        with self._timed("post"):
+            return [to_image(detections, image) for detections, image in zip(found, fitted, strict=True)]
+
+    def _finish(self, parts: list[Detections]) -> Detections:
+        merged = parts[0] if self._merge is None else self._merge(parts)
+        return replace(merged, class_names=self.class_names)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.seconds[stage] += perf_counter() - start
+
+
+def as_image(source: Source) -> Array:
+    """What a user may call an image as (H, W, 3) uint8, BGR.
+
+    Args:
+        source: a file; an array (H, W, 3) uint8 BGR, or (H, W) grey; a PIL image (RGB, turned as its EXIF says).
+
+    Raises:
+        DataError: a file is missing or not an image; an array is no image.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return read_image(Path(source))
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim not in (2, 3) or (source.ndim == 3 and source.shape[2] != 3) or not source.size:
+            raise DataError(f"an array given as image is {source.dtype} {source.shape}, expected uint8 (H, W, 3) in BGR order, or (H, W)")
+        return np.ascontiguousarray(np.repeat(source[:, :, None], 3, axis=2) if source.ndim == 2 else source)
+    if isinstance(source, PillowImage):
+        from PIL import ImageOps
+
+        picture: Any = source
+        return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))[:, :, ::-1])
+    raise DataError(f"cannot take a {type(source).__name__} as an image, expected a path, a uint8 array in BGR order or a PIL image")

@@ -1,0 +1,260 @@
+"""One batch through a network, whatever runs it: NNabla, OpenVINO or ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import nnabla as nn
+import nnabla.functions as F
+import numpy as np
+
+from centernet.errors import ConfigError, DeviceError
+from centernet.structures import Array
+
+Shape = tuple[int, ...]
+Precision = Literal["float32", "bfloat16"]
+# An ONNX model: its bytes, its file, or what makes the bytes for an input shape.
+OnnxSource = bytes | str | os.PathLike[str] | Callable[[Shape], bytes]
+
+Graph = TypeVar("Graph")
+
+KEPT_GRAPHS = 4  # one per input shape; more than a few only come up with keep_resolution
+
+
+class Session(Protocol):
+    """What a predictor needs of a runtime."""
+
+    @property
+    def summary(self) -> str:
+        """Runtime and precision in a few words, for the log."""
+
+    def run(self, image: Array) -> dict[str, Array]:
+        """The network's outputs by name.
+
+        image: (B, C, H, W) or (B, H, W, C) float32, normalised. Outputs have the batch as their first axis.
+        """
+
+
+class Recent(Generic[Graph]):
+    """What `make` makes of an input shape; the last few are kept."""
+
+    def __init__(self, make: Callable[[Shape], Graph], keep: int = KEPT_GRAPHS) -> None:
+        self._make, self._keep = make, keep
+        self._made: OrderedDict[Shape, Graph] = OrderedDict()
+
+    def __getitem__(self, shape: Shape) -> Graph:
+        if shape not in self._made:
+            while len(self._made) >= self._keep:
+                self._made.popitem(last=False)
+            self._made[shape] = self._make(shape)
+        self._made.move_to_end(shape)
+        return self._made[shape]
+
+
+class NnablaSession:
+    """NNabla itself: one static graph per input shape."""
+
+    def __init__(self, build: Callable[[nn.Variable], Mapping[str, nn.Variable]], *, context: nn.Context | None = None) -> None:
+        """
+        Args:
+            build: makes the outputs from the input variable, in inference mode; called once per input shape.
+            context: the device; default: NNabla's current one.
+        """
+        self._build = build
+        self._context = context or nn.get_current_context()
+        self._graphs = Recent(self._make)
+
+    @property
+    def summary(self) -> str:
+        kind = "float16" if any("half" in backend for backend in self._context.backend) else "float32"
+        return f"NNabla {nn.__version__} ({self._context.backend[0].split(':')[0]}), {kind}"
+
+    def run(self, image: Array) -> dict[str, Array]:
+        source, outputs, everything = self._graphs[image.shape]
+        with nn.context_scope(self._context):
+            source.d = image
+            everything.forward(clear_buffer=True)
+            return {name: np.array(variable.d) for name, variable in outputs.items()}
+
+    def _make(self, shape: Shape) -> tuple[nn.Variable, dict[str, nn.Variable], nn.Variable]:
+        with nn.context_scope(self._context), nn.auto_forward(False):
+            source, outputs = self._variables(shape)
+            for variable in outputs.values():
+                variable.persistent = True  # else clear_buffer clears it
+            return source, outputs, F.sink(*outputs.values())
+
+    def _variables(self, shape: Shape) -> tuple[nn.Variable, dict[str, nn.Variable]]:
+        source = nn.Variable(shape)
+        return source, dict(self._build(source))
+
+
+class NnpSession(NnablaSession):
+    """An .nnp file, with any batch size; height and width are the file's."""
+
+    def __init__(self, path: str | os.PathLike[str], *, context: nn.Context | None = None, network: str = "runtime") -> None:
+        """
+        Raises:
+            ConfigError: the file is missing or is not an .nnp with that network.
+        """
+        from nnabla.utils.nnp_graph import NnpLoader
+
+        self.path = Path(path)
+        try:
+            # Its own scope: the file's parameters must not meet those of another network.
+            self._loader = NnpLoader(str(path), scope=OrderedDict())
+            known = self._loader.get_network_names()
+        except Exception as error:
+            raise ConfigError(f"{self.path}: cannot be read as .nnp: {error}") from error
+        if network not in known:
+            raise ConfigError(f"{self.path}: has no network '{network}'; it has: {', '.join(known)}")
+        self._network = network
+        self.input_shape: Shape = tuple(self._input(self._loader.get_network(network, batch_size=1)).shape)
+        super().__init__(self._no_build, context=context)
+
+    @staticmethod
+    def _no_build(_: nn.Variable) -> Mapping[str, nn.Variable]:
+        raise AssertionError("the file holds the graph")
+
+    @staticmethod
+    def _input(network: Any) -> nn.Variable:
+        (variable,) = network.inputs.values()
+        return variable
+
+    def _variables(self, shape: Shape) -> tuple[nn.Variable, dict[str, nn.Variable]]:
+        _check_shape(str(self.path), shape, (None, *self.input_shape[1:]))
+        network = self._loader.get_network(self._network, batch_size=shape[0])
+        return self._input(network), dict(network.outputs)
+
+
+class OpenVinoSession:
+    """OpenVINO on the CPU: one compiled model per input shape."""
+
+    def __init__(self, model: OnnxSource, *, precision: Precision = "float32", threads: int | None = None) -> None:
+        """
+        Args:
+            model: an ONNX model, or what writes one for an input shape.
+            precision: float32 is exact; bfloat16 is several times as fast on a CPU with AMX.
+            threads: default: OpenVINO's choice, all physical cores.
+
+        Raises:
+            DeviceError: the CPU has no bfloat16.
+            ConfigError: the file is missing or is not ONNX.
+        """
+        import openvino
+
+        self._openvino: Any = openvino
+        self._core: Any = openvino.Core()
+        capabilities = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bfloat16" and "BF16" not in capabilities:
+            raise DeviceError("precision bfloat16: this CPU has no bfloat16 arithmetic (AVX512-BF16 or AMX); use float32")
+        self.precision = precision
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16",
+            "PERFORMANCE_HINT": "LATENCY",
+            **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
+        }
+        self._source = model
+        self._model: Any = None if callable(model) else self._read(model)
+        self._requests = Recent(self._make)
+
+    @property
+    def summary(self) -> str:
+        return f"OpenVINO {self._openvino.__version__.split('-')[0]}, {self.precision}"
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        """The model's own input shape, None for an open axis; None where the model is made for each shape."""
+        if self._model is None:
+            return None
+        return tuple(axis.get_length() if axis.is_static else None for axis in self._model.input(0).partial_shape)
+
+    def run(self, image: Array) -> dict[str, Array]:
+        request, names = self._requests[image.shape]
+        request.infer([image], share_inputs=True)
+        return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(names)}
+
+    def _read(self, model: Any) -> Any:
+        try:
+            return self._core.read_model(model if isinstance(model, bytes) else os.fspath(model))
+        except RuntimeError as error:
+            what = "the model" if isinstance(model, bytes) else os.fspath(model)
+            raise ConfigError(f"{what}: cannot be read as ONNX: {str(error).strip().splitlines()[-1]}") from error
+
+    def _make(self, shape: Shape) -> tuple[Any, list[str]]:
+        if callable(self._source):
+            model = self._read(self._source(shape))
+        else:
+            assert self.input_shape is not None
+            _check_shape(self._name, shape, self.input_shape)
+            model = self._model.clone()
+            model.reshape(list(shape))  # kernels for one shape are faster than those for any batch
+        compiled = self._core.compile_model(model, "CPU", self._settings)
+        return compiled.create_infer_request(), [output.get_any_name() for output in compiled.outputs]
+
+    @property
+    def _name(self) -> str:
+        return "the model" if isinstance(self._source, bytes) or callable(self._source) else os.fspath(self._source)
+
+
+class OnnxRuntimeSession:
+    """ONNX Runtime on the CPU; slower than OpenVINO, here for comparison and where OpenVINO has no wheels."""
+
+    def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int | None = None) -> None:
+        """
+        Raises:
+            DeviceError: ONNX Runtime is not installed.
+            ConfigError: the file is missing or is not ONNX.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise DeviceError("runtime onnxruntime is not installed; `pip install onnxruntime`, or use --runtime openvino") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        self._version = onnxruntime.__version__
+        self._name = "the model" if isinstance(model, bytes) else os.fspath(model)
+        try:
+            source = model if isinstance(model, bytes) else os.fspath(model)
+            self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions derive from nothing more special
+            raise ConfigError(f"{self._name}: cannot be read as ONNX: {error}") from error
+
+    @property
+    def summary(self) -> str:
+        return f"ONNX Runtime {self._version}, float32"
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The model's input shape, None for an open axis."""
+        return tuple(axis if isinstance(axis, int) else None for axis in self._session.get_inputs()[0].shape)
+
+    def run(self, image: Array) -> dict[str, Array]:
+        _check_shape(self._name, image.shape, self.input_shape)
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, {self._session.get_inputs()[0].name: image}), strict=True))
+
+
+def has_amx() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices in hardware (Intel AMX), as Linux tells."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return False
+    return " amx_bf16" in flags and " amx_tile" in flags
+
+
+def fastest_precision() -> Precision:
+    """bfloat16 where it is a gain, on a CPU with AMX, else float32."""
+    return "bfloat16" if has_amx() else "float32"
+
+
+def _check_shape(name: str, found: Shape, expected: tuple[int | None, ...]) -> None:
+    if len(found) != len(expected) or any(want not in (None, have) for have, want in zip(found, expected, strict=True)):
+        text = "x".join("any" if size is None else str(size) for size in expected)
+        raise ConfigError(
+            f"{name}: its input is {text}, found {'x'.join(map(str, found))}; use the size it was exported with, or export it again"
+        )
