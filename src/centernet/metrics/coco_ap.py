@@ -1,0 +1,147 @@
+"""Average precision as COCO defines it, computed by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from centernet.metrics.detection_store import DetectionStore
+from centernet.structures import Annotations, Array, ClassTable, Detections
+
+
+class ClassAP(TypedDict):
+    """One class: AP over IoU 0.50:0.95 and at 0.50, in [0, 1]; -1 where the class has no ground truth."""
+
+    AP: float
+    AP50: float
+
+
+class CocoResult(TypedDict):
+    """COCO's twelve numbers, in [0, 1]; -1 where there is no ground truth to measure by."""
+
+    AP: float
+    AP50: float
+    AP75: float
+    APs: float
+    APm: float
+    APl: float
+    AR1: float
+    AR10: float
+    AR100: float
+    ARs: float
+    ARm: float
+    ARl: float
+    per_class: dict[str, ClassAP]
+
+
+class CocoAP:
+    """Collects detections and computes COCO's numbers (Lin et al. 2014, arXiv:1405.0312; cocodataset.org/#detection-eval).
+
+    Crowd objects are ignored regions, as COCO has it; difficult ones are objects like others. Scores are not rounded.
+    An image without detections counts with its objects missed.
+    """
+
+    def __init__(self, annotations: Annotations, classes: ClassTable) -> None:
+        self._annotations = annotations
+        self._classes = classes
+        self._store = DetectionStore(len(annotations))
+
+    def update(self, image_index: int, detections: Detections) -> None:
+        """Add one image's detections: boxes xyxy in pixels of the original image, scores in [0, 1].
+
+        Raises:
+            ValueError: the image is not one of the data set's, or was given before.
+        """
+        self._store.add(image_index, detections)
+
+    def state(self) -> dict[str, Array]:
+        """All that was collected, as `DetectionStore.arrays`."""
+        return self._store.arrays()
+
+    def merge(self, states: Sequence[Mapping[str, Array]]) -> None:
+        """Take over what other processes collected."""
+        self._store.merge(states)
+
+    def detections_json(self) -> list[dict[str, object]]:
+        """The plain COCO result list, nothing rounded."""
+        return self._store.coco_results(self._annotations.image_ids, self._classes.category_ids)
+
+    def compute(self) -> CocoResult:
+        """The twelve numbers over all images of the data set, and AP and AP50 of each class."""
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress by print
+            evaluation = COCOeval(self._ground_truth(), self._detections(), "bbox")
+            evaluation.params.imgIds = [int(i) for i in self._annotations.image_ids]
+            evaluation.params.catIds = list(self._classes.category_ids)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        stats = [float(value) for value in evaluation.stats]
+        # (IoU threshold, recall, class, area range, detections per image)
+        precision = evaluation.eval["precision"][:, :, :, 0, -1]
+        per_class = {
+            name: ClassAP(AP=_mean(precision[:, :, k]), AP50=_mean(precision[0, :, k])) for k, name in enumerate(self._classes.names)
+        }
+        return CocoResult(
+            AP=stats[0],
+            AP50=stats[1],
+            AP75=stats[2],
+            APs=stats[3],
+            APm=stats[4],
+            APl=stats[5],
+            AR1=stats[6],
+            AR10=stats[7],
+            AR100=stats[8],
+            ARs=stats[9],
+            ARm=stats[10],
+            ARl=stats[11],
+            per_class=per_class,
+        )
+
+    def _ground_truth(self) -> COCO:
+        annotations = self._annotations
+        boxes = annotations.boxes.astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        rows = zip(
+            annotations.image_ids[annotations.image_index].tolist(),
+            annotations.class_ids.tolist(),
+            boxes.tolist(),
+            annotations.areas.tolist(),
+            annotations.is_crowd.tolist(),
+            strict=True,
+        )
+        objects: list[dict[str, object]] = [
+            {"image_id": image_id, "category_id": self._classes.category_ids[class_id], "bbox": box, "area": area, "iscrowd": int(crowd)}
+            for image_id, class_id, box, area, crowd in rows
+        ]
+        return self._coco(objects)
+
+    def _detections(self) -> COCO:
+        areas: list[float] = []
+        for _, detections in self._store:
+            sides = detections.boxes[:, 2:].astype(np.float64) - detections.boxes[:, :2]
+            areas += sides.prod(axis=1).tolist()
+        results = self.detections_json()
+        return self._coco([{**result, "area": area, "iscrowd": 0} for result, area in zip(results, areas, strict=True)])
+
+    def _coco(self, objects: list[dict[str, object]]) -> COCO:
+        """An in-memory data set of these images and classes; object ids start at 1, since COCOeval takes 0 for 'none'."""
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": int(image_id)} for image_id in self._annotations.image_ids],
+            "categories": [{"id": i, "name": name} for i, name in zip(self._classes.category_ids, self._classes.names, strict=True)],
+            "annotations": [{**o, "id": number} for number, o in enumerate(objects, start=1)],
+        }
+        coco.createIndex()
+        return coco
+
+
+def _mean(precision: Array) -> float:
+    """The mean of what was measured; -1, as COCO has it, where nothing was."""
+    measured = precision[precision > -1]
+    return float(measured.mean()) if measured.size else -1.0

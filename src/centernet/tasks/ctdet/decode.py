@@ -1,0 +1,142 @@
+"""Head maps to detections in NumPy, for whole batches, and the merging of several views of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from centernet.structures import Array, Detections
+
+_HEADS = {"heatmap": None, "size": 2, "offset": 2}  # channels; None: any number
+
+
+def decode_centers(outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
+    """Read the k best objects off the raw head maps of each image.
+
+    A cell is an object if it is the maximum of its own 3x3 neighbourhood (Zhou et al. 2019, Objects as Points,
+    arXiv:1904.07850, "From points to bounding boxes"). Maxima are looked for among the logits, which the sigmoid
+    leaves where they are, except that it makes neighbours equal where it saturates.
+
+    Args:
+        outputs: heatmap (B, C, h, w) logits; size (B, 2, h, w) width and height in cells; offset (B, 2, h, w) centre
+            minus its cell (x, y), in cells.
+        stride: input pixels per heatmap cell.
+        k: number of detections, 1 <= k <= C*h*w.
+
+    Returns:
+        For each image exactly k detections, best first, boxes xyxy in network-input pixels, not clipped. Where an
+        image has fewer maxima than k, the rest are other cells, with score 0.
+
+    Raises:
+        ValueError: the maps do not share (B, h, w), or k is out of range.
+    """
+    _check_maps(outputs)
+    heatmap = outputs["heatmap"]
+    batch, classes, rows, columns = heatmap.shape
+    if not 1 <= k <= classes * rows * columns:
+        raise ValueError(f"k is {k}, expected 1 to {classes * rows * columns}, the cells of {classes} heatmaps of {rows}x{columns}")
+    is_peak = (heatmap >= neighbourhood_maximum(heatmap)).reshape(batch, -1)
+    logits = heatmap.reshape(batch, -1)
+    # (B, h*w, 2), so that an object's pair is one row
+    size, offset = (outputs[name].reshape(batch, 2, -1).transpose(0, 2, 1) for name in ("size", "offset"))
+    found = []
+    for image in range(batch):
+        best, scores = _best_cells(logits[image], is_peak[image], k)
+        class_ids, cells = np.divmod(best, rows * columns)
+        corner = np.stack([cells % columns, cells // columns], axis=1)
+        center = corner + offset[image, cells].astype(np.float64)
+        half = size[image, cells].astype(np.float64) / 2
+        boxes = np.concatenate([center - half, center + half], axis=1) * stride
+        found.append(Detections(boxes.astype(np.float32), scores, class_ids))
+    return found
+
+
+def neighbourhood_maximum(maps: Array) -> Array:
+    """(..., h, w) to the same shape: the maximum of the 3x3 cells around each cell, as far as they are on the map."""
+    across = maps.copy()
+    np.maximum(across[..., 1:], maps[..., :-1], out=across[..., 1:])
+    np.maximum(across[..., :-1], maps[..., 1:], out=across[..., :-1])
+    both = across.copy()
+    np.maximum(both[..., 1:, :], across[..., :-1, :], out=both[..., 1:, :])
+    np.maximum(both[..., :-1, :], across[..., 1:, :], out=both[..., :-1, :])
+    return both
+
+
+def sigmoid(logits: Array) -> Array:
+    """1 / (1 + exp(-x)) in float64, without overflow."""
+    small = np.exp(-np.abs(logits.astype(np.float64)))
+    return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small))
+
+
+def merge_flipped(outputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Combine the maps of n images and of their mirror images: probabilities and sizes are averaged.
+
+    Offsets are taken from the plain images: a mirrored cell's fraction is not the fraction mirrored.
+
+    Args:
+        outputs: heatmap (2n, C, h, w) logits, size and offset (2n, 2, h, w); mirrored images follow the plain ones.
+
+    Returns:
+        The same maps for n images; the heatmap again as logits.
+
+    Raises:
+        ValueError: an odd number of images, or maps which do not belong together.
+    """
+    _check_maps(outputs)
+    images, odd = divmod(len(outputs["heatmap"]), 2)
+    if odd:
+        raise ValueError(f"{2 * images + 1} images cannot be images and their mirror images")
+    logits, size = (outputs[name].astype(np.float64) for name in ("heatmap", "size"))
+    logits, size = (np.stack([maps[:images], maps[images:, :, :, ::-1]]) for maps in (logits, size))
+    # log(p / (1 - p)) of the mean p, from log p and log (1 - p): exact also where p rounds to 0 or 1
+    heatmap = np.logaddexp(*-np.logaddexp(0, -logits)) - np.logaddexp(*-np.logaddexp(0, logits))
+    return {"heatmap": heatmap.astype(np.float32), "size": size.mean(0).astype(np.float32), "offset": outputs["offset"][:images].copy()}
+
+
+def merge_scales(parts: Sequence[Detections], *, limit: int) -> Detections:
+    """One image's detections at several test scales, boxes in the same pixels, as one list, best first.
+
+    Nothing is suppressed. If there are more than `limit`, those with at least the score of the limit-th stay: equal
+    scores may exceed the limit, as in the predecessor.
+
+    Raises:
+        ValueError: no parts, or limit below 1.
+    """
+    if not parts or limit < 1:
+        raise ValueError(f"{len(parts)} parts and limit {limit}, expected at least 1 of both")
+    merged = Detections(
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.class_ids for part in parts]),
+        parts[0].class_names,
+    )
+    if len(merged) > limit:
+        merged = merged.above(np.partition(merged.scores, -limit)[-limit])
+    return merged.select(np.argsort(-merged.scores, kind="stable"))
+
+
+def read_decoded(arrays: Mapping[str, Array]) -> list[Detections]:
+    """The outputs of `graph.decode_graph`: boxes (B, k, 4), scores (B, k), class_ids (B, k) of any number type."""
+    rows = zip(arrays["boxes"], arrays["scores"], arrays["class_ids"], strict=True)
+    return [Detections(boxes, scores, np.rint(class_ids).astype(np.int64)) for boxes, scores, class_ids in rows]
+
+
+def _best_cells(logits: Array, is_peak: Array, k: int) -> tuple[Array, Array]:
+    """The k best of one image's flat cells and their scores, best first; peaks come before all others."""
+    candidates = np.flatnonzero(is_peak)
+    if len(candidates) > k:
+        candidates = candidates[np.argpartition(logits[candidates], -k)[-k:]]
+    order = candidates[np.argsort(-logits[candidates], kind="stable")]
+    scores = np.zeros(k, np.float32)
+    scores[: len(order)] = sigmoid(logits[order])
+    if len(order) < k:
+        order = np.concatenate([order, np.flatnonzero(~is_peak)[: k - len(order)]])
+    return order, scores
+
+
+def _check_maps(outputs: Mapping[str, Array]) -> None:
+    shapes = {name: outputs[name].shape for name in _HEADS}
+    fits = all(len(shape) == 4 and _HEADS[name] in (None, shape[1]) for name, shape in shapes.items())
+    if not fits or len({(shape[0], *shape[2:]) for shape in shapes.values()}) != 1:
+        raise ValueError(f"head maps do not belong together: {shapes}; expected (B, C, h, w), (B, 2, h, w), (B, 2, h, w)")

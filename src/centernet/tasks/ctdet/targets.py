@@ -1,0 +1,97 @@
+"""Objects of one image to what the losses see, and back to what a perfect network would answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from centernet.geometry.gaussian import draw_gaussian
+from centernet.structures import Array, Grid, Sample
+
+RadiusFunction = Callable[[float, float, float], float]  # height, width, min_overlap -> radius, in cells
+
+# As a probability indistinguishable from 0 and 1 in float32, yet finite: the logit of an ideal heatmap.
+CERTAIN_LOGIT = 30.0
+
+
+def encode_centers(
+    sample: Sample, grid: Grid, *, num_classes: int, max_objects: int, radius: RadiusFunction, min_overlap: float
+) -> dict[str, Array]:
+    """Targets of one image (Zhou et al. 2019, arXiv:1904.07850, section 3).
+
+    Boxes are clipped to the map; an object without area left is dropped, but keeps its row, with mask 0. Objects
+    beyond `max_objects` are dropped altogether.
+
+    Args:
+        sample: its boxes are xyxy in network-input pixels, class_ids in [0, num_classes).
+        grid: the network's input size and stride; h, w are its cells.
+        num_classes: C, the heatmap's channels.
+        max_objects: m, the number of rows.
+        radius: reach of an object's Gaussian in cells from (height, width, min_overlap); truncated to an integer.
+        min_overlap: passed on to `radius`, in (0, 1).
+
+    Returns:
+        heatmap: (C, h, w) float32 in [0, 1], exactly 1 in the cell of each object's centre.
+        indices: (m,) int32 in [0, h*w), the centre's cell as row * w + column; 0 where the mask is 0.
+        size: (m, 2) float32, clipped width and height in cells.
+        offset: (m, 2) float32, centre minus its cell (x, y), in cells, in [0, 1).
+        mask: (m,) float32, 1 where the row is an object.
+        num_peaks: () float32, heatmap cells that are 1; num_objects: () float32, the sum of the mask.
+
+    Raises:
+        ValueError: a class id is out of range.
+    """
+    rows, columns = grid.cells
+    class_ids = sample.class_ids[:max_objects]
+    if len(class_ids) and (class_ids.min() < 0 or class_ids.max() >= num_classes):
+        raise ValueError(f"{sample.name or 'sample'}: class ids {class_ids.min()}..{class_ids.max()}, expected 0..{num_classes - 1}")
+    boxes = sample.boxes[:max_objects].astype(np.float64) / grid.stride
+    boxes = np.clip(boxes, 0, [columns - 1, rows - 1, columns - 1, rows - 1])
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    cell = center.astype(np.int64)  # never negative, so truncation is floor
+
+    heatmap = np.zeros((num_classes, rows, columns), np.float32)
+    indices = np.zeros(max_objects, np.int32)
+    size, offset = np.zeros((max_objects, 2), np.float32), np.zeros((max_objects, 2), np.float32)
+    mask = np.zeros(max_objects, np.float32)
+    for i in np.flatnonzero((width > 0) & (height > 0)):
+        reach = max(0, int(radius(math.ceil(height[i]), math.ceil(width[i]), min_overlap)))
+        draw_gaussian(heatmap[class_ids[i]], (int(cell[i, 0]), int(cell[i, 1])), reach)
+        indices[i] = cell[i, 1] * columns + cell[i, 0]
+        size[i] = width[i], height[i]
+        offset[i] = center[i] - cell[i]
+        mask[i] = 1
+    return {
+        "heatmap": heatmap,
+        "indices": indices,
+        "size": size,
+        "offset": offset,
+        "mask": mask,
+        "num_peaks": np.asarray(np.count_nonzero(heatmap >= 1), np.float32),
+        "num_objects": np.asarray(mask.sum(), np.float32),
+    }
+
+
+def ideal_outputs(targets: Mapping[str, Array], *, cells: tuple[int, int]) -> dict[str, Array]:
+    """The head maps at which every loss is zero and whose detections are the objects that were encoded.
+
+    Where objects share a cell, the maps hold the last one's size and offset.
+
+    Args:
+        targets: a batch of `encode_centers`' entries, stacked on a new first axis.
+        cells: (h, w) of the heatmap.
+
+    Returns:
+        heatmap: (B, C, h, w) float32, logits, certain everywhere. size, offset: (B, 2, h, w) float32, in cells.
+    """
+    batch = len(targets["heatmap"])
+    maps: dict[str, Array] = {"heatmap": np.where(targets["heatmap"] >= 1, CERTAIN_LOGIT, -CERTAIN_LOGIT).astype(np.float32)}
+    image, row = np.nonzero(targets["mask"])
+    for name in ("size", "offset"):
+        flat = np.zeros((batch, 2, cells[0] * cells[1]), np.float32)
+        flat[image, :, targets["indices"][image, row]] = targets[name][image, row]
+        maps[name] = flat.reshape(batch, 2, *cells)
+    return maps

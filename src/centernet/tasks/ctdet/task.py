@@ -1,0 +1,82 @@
+"""The detection task: the parts of this folder under the interface of `tasks.base`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from centernet.geometry.gaussian import gaussian_radius, gaussian_radius_fixed
+from centernet.metrics.coco_ap import CocoAP
+from centernet.metrics.voc_ap import VocAP
+from centernet.models.specs import HeadSpec, Layout
+from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
+from centernet.tasks.base import Metric, MetricProtocol, Variables
+from centernet.tasks.ctdet import decode, graph, losses, targets
+from centernet.tasks.ctdet.config import Config
+
+# The probability of an object at initialisation is 0.1 (arXiv:1708.02002, section 3.3).
+HEATMAP_BIAS = -2.19
+
+_RADIUS = {"cornernet": gaussian_radius, "corrected": gaussian_radius_fixed}
+
+
+@dataclass(frozen=True)
+class CenterDetection:
+    """Objects as centre points with an offset and a size; see `tasks.base.Task` for the interface."""
+
+    config: Config
+    classes: ClassTable
+    layout: Layout
+
+    name = "ctdet"
+    counts = ("num_peaks", "num_objects")
+    published_names = {"heatmap": "hm_loss", "size": "wh_loss", "offset": "off_loss"}  # noqa: RUF012
+
+    @property
+    def heads(self) -> Mapping[str, HeadSpec]:
+        return {
+            "heatmap": HeadSpec(scope="hm", channels=len(self.classes), kind="heatmap", bias=HEATMAP_BIAS),
+            "offset": HeadSpec(scope="reg", channels=2, kind="regression"),
+            "size": HeadSpec(scope="wh", channels=2, kind="regression"),
+        }
+
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        config = self.config
+        return {"heatmap": config.heatmap_weight, "size": config.size_weight, "offset": config.offset_weight}
+
+    def encode(self, sample: Sample, grid: Grid) -> dict[str, Array]:
+        return targets.encode_centers(
+            sample,
+            grid,
+            num_classes=len(self.classes),
+            max_objects=self.config.max_objects,
+            radius=_RADIUS[self.config.radius],
+            min_overlap=self.config.min_overlap,
+        )
+
+    def ideal_outputs(self, targets_: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
+        return targets.ideal_outputs(targets_, cells=grid.cells)
+
+    def losses(self, outputs: Sequence[Variables], targets: Variables) -> Variables:
+        return losses.center_losses(outputs, targets, layout=self.layout)
+
+    def decode(self, outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
+        return decode.decode_centers(outputs, k=k, stride=stride)
+
+    def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout) -> Variables:
+        return graph.decode_graph(outputs, k=k, stride=stride, layout=layout)
+
+    def read_decoded(self, arrays: Mapping[str, Array]) -> list[Detections]:
+        return decode.read_decoded(arrays)
+
+    def merge_flipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        return decode.merge_flipped(outputs)
+
+    def merge_scales(self, parts: Sequence[Detections], *, limit: int) -> Detections:
+        return decode.merge_scales(parts, limit=limit)
+
+    def metric(self, annotations: Annotations, *, protocol: MetricProtocol, inclusive_boxes: bool = True) -> Metric:
+        if protocol == "coco":
+            return CocoAP(annotations, self.classes)
+        return VocAP(annotations, self.classes, inclusive_boxes=inclusive_boxes)
