@@ -18,8 +18,10 @@ Theme = Literal["white", "black"]
 _PAPER: dict[str, Color] = {"white": (255, 255, 255), "black": (24, 24, 24)}
 _INK: dict[str, Color] = {"white": (32, 32, 32), "black": (235, 235, 235)}
 
+_RIM: Color = (20, 20, 20)
+
 # The first classes' colours, RGB: bright, far apart, and told apart in print and by most colour-blind eyes by lightness as well.
-_PALETTE = ["ff4b3e", "1fbf5c", "2f8bff", "ffc61a", "b45cff", "ff8a1f", "19c8d8", "ff5fb0", "9bd32c", "8f6bff", "c98a4b", "11a88a"]
+_PALETTE = ["ff4b3e", "1fbf5c", "2f8bff", "ffc61a", "b45cff", "ff8a1f", "19c8d8", "ff5fb0", "9bd32c", "e0b0ff", "c98a4b", "11a88a"]
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -139,25 +141,33 @@ def _resized(image: Array, height: int) -> Array:
 
 
 def _draw_labelled(image: Array, boxes: Array, class_ids: Array, labels: Sequence[str], height: int | None) -> Array:
-    """Boxes and labels, those that come first on top."""
+    """Boxes and labels, those that come first on top; boxes wholly outside the image are left out."""
     canvas = image.copy() if height is None else _resized(image, height)
     rows, columns = canvas.shape[:2]
     zoom = np.array([columns / image.shape[1], rows / image.shape[0]] * 2)
-    corners = np.clip(np.rint(np.asarray(boxes, np.float64) * zoom), 0, [columns - 1, rows - 1] * 2).astype(int)
+    corners = np.asarray(boxes, np.float64).reshape(-1, 4) * zoom
+    inside = (corners[:, 2:] > 0).all(axis=1) & (corners[:, :2] < [columns, rows]).all(axis=1)
+    corners = np.clip(np.rint(corners), 0, [columns - 1, rows - 1] * 2).astype(int)[inside]
+    colors = [class_color(int(class_id)) for class_id in np.asarray(class_ids)[inside]]
+    labels = [label for label, keep in zip(labels, inside, strict=True) if keep]
     side = math.sqrt(rows * columns)
-    thickness, size = max(1, round(side * 0.0035)), max(11, round(side * 0.024))
-    colors = [class_color(int(class_id)) for class_id in class_ids]
-    places = _label_places(corners, [text_width(label, size) for label in labels], size, (columns, rows))
+    thickness, size = max(1, round(0.0035 * side + 0.5)), max(10, round(0.019 * side + 4.5))
     for (x1, y1, x2, y2), color in reversed(list(zip(corners.tolist(), colors, strict=True))):
         if thickness > 1:  # a dark rim keeps the line visible on a background of its own colour
-            cv2.rectangle(canvas, (x1, y1), (x2, y2), (20, 20, 20), thickness + 2, cv2.LINE_AA)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, thickness, cv2.LINE_AA)
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), _RIM, thickness + 2)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, thickness)
+    outer = corners - np.array([thickness // 2, thickness // 2, 0, 0])
+    places = _label_places(outer, [text_width(label, size) for label in labels], size, (columns, rows))
     for (left, top, right, bottom), label, color in reversed(list(zip(places, labels, colors, strict=True))):
         cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, cv2.FILLED)
-        luminance = 0.114 * color[0] + 0.587 * color[1] + 0.299 * color[2]
-        ink = (0, 0, 0) if luminance > 130 else (255, 255, 255)
-        put_text(canvas, label, (left + _label_padding(size), top), size=size, color=ink)
+        put_text(canvas, label, (left + _label_padding(size), top), size=size, color=_ink_on(color))
     return canvas
+
+
+def _ink_on(color: Color) -> Color:
+    """Black or white, whichever can be read on a label of that colour."""
+    luminance = 0.114 * color[0] + 0.587 * color[1] + 0.299 * color[2]
+    return (0, 0, 0) if luminance > 130 else (255, 255, 255)
 
 
 def _label_padding(size: int) -> int:

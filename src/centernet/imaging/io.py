@@ -107,7 +107,7 @@ def find_image(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     suffix = path.suffix
-    for candidate in dict.fromkeys([suffix, suffix.lower(), suffix.upper(), suffix.capitalize()]):
+    for candidate in dict.fromkeys([suffix, suffix.lower(), suffix.upper(), suffix.title()]):
         found = path.with_suffix(candidate) if suffix else path
         if found.is_file():
             return found

@@ -1,0 +1,54 @@
+"""Video files, written and read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from centernet.errors import DataError, OutputError
+from centernet.imaging.video import VideoWriter, is_video, read_frames
+
+
+def test_frames_survive_writing_and_reading(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "film.mp4"
+    with VideoWriter(path, 12.5) as writer:
+        for level in (20, 120, 220):
+            writer.write(np.full((48, 64, 3), level, np.uint8))
+    frames = read_frames(path)
+    assert frames.rate == pytest.approx(12.5)
+    assert frames.num_frames == 3
+    for _ in range(2):  # each iteration starts at the beginning
+        read = list(frames)
+        assert [frame.shape for frame in read] == [(48, 64, 3)] * 3
+        np.testing.assert_allclose([frame.mean() for frame in read], [20, 120, 220], atol=6)
+
+
+def test_videos_are_known_by_their_suffix() -> None:
+    assert is_video("a.MP4")
+    assert is_video(Path("b.mov"))
+    assert not is_video("c.jpg")
+
+
+def test_missing_and_broken_videos_are_errors_that_name_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.mp4: no such video file"):
+        read_frames(tmp_path / "none.mp4")
+    (tmp_path / "text.mp4").write_text("not a video")
+    with pytest.raises(DataError, match=r"text\.mp4: no frame can be decoded"):
+        read_frames(tmp_path / "text.mp4")
+
+
+def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"written as \.mp4, not as '\.avi'"):
+        VideoWriter(tmp_path / "a.avi", 10)
+    (tmp_path / "file").touch()
+    with VideoWriter(tmp_path / "file" / "a.mp4", 10) as writer, pytest.raises(OutputError, match="cannot be written"):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+
+
+def test_frames_of_another_size_are_refused(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", 10) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+        with pytest.raises(ValueError, match="frame of shape"):
+            writer.write(np.zeros((48, 32, 3), np.uint8))
