@@ -74,6 +74,12 @@ def test_labels_give_way_to_each_other() -> None:
     assert all((picture == class_color(class_id)).all(axis=2).sum() > 250 for class_id in (0, 1))
 
 
+def test_a_label_does_not_hide_a_small_box_at_the_upper_edge() -> None:
+    image = grey_image(300, 300)
+    picture = draw_boxes(image, np.array([[100, 2, 118, 20]]), np.array([0]), NAMES)
+    assert (picture[6:16, 104:114] == 90).all()
+
+
 def test_a_class_without_a_name_shows_its_number_and_names_may_be_in_any_script() -> None:
     image, boxes = grey_image(100, 200), np.array([[20.0, 40, 90, 80]])
     numbered = draw_boxes(image, boxes, np.array([7]))

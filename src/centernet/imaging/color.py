@@ -121,8 +121,7 @@ def network_input(image: Array, matrix: Array, *, channels: int = 3, layout: Lay
     colored = apply_color(image, matrix, out=_scratch_image(height, width))
     if layout == "nhwc":
         out = _checked(out, (height, width, channels))
-        out[..., :3] = colored
-        out[..., 3:] = 0
+        cv2.mixChannels([colored], [out], [0, 0, 1, 1, 2, 2, -1, 3])  # -1: zeros
         return out
     out = _checked(out, (channels, height, width))
     cv2.split(colored, [out[0], out[1], out[2]])

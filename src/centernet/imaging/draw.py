@@ -175,13 +175,14 @@ def _label_padding(size: int) -> int:
 
 
 def _label_places(boxes: Array, widths: Sequence[int], size: int, canvas_wh: tuple[int, int]) -> list[tuple[int, int, int, int]]:
-    """Where each label goes (left, top, right, bottom): above its box, else inside, else below; not over an earlier label if possible."""
+    """Where each label goes (left, top, right, bottom): above its box, else inside a large one, else below; not over an earlier one if possible."""
     places: list[tuple[int, int, int, int]] = []
     height = line_height(size)
     for (x1, y1, _, y2), text in zip(boxes.tolist(), widths, strict=True):
         width = text + 2 * _label_padding(size)
         left = max(0, min(x1, canvas_wh[0] - width))
-        tops = [top for top in (y1 - height, y1, y2, y2 - height) if 0 <= top <= canvas_wh[1] - height] or [0]
+        wanted = (y1 - height, y1, y2, y2 - height) if y2 - y1 >= 3 * height else (y1 - height, y2, y1)
+        tops = [top for top in wanted if 0 <= top <= canvas_wh[1] - height] or [0]
         options = [(left, top, left + width, top + height) for top in tops]
         places.append(next((place for place in options if not any(_overlap(place, other) for other in places)), options[0]))
     return places
