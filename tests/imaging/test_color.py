@@ -35,7 +35,8 @@ def test_one_matrix_equals_the_steps_in_any_order(steps: list[tuple[Adjustment, 
     assert matrix.shape == (3, 4)
     colored = apply_color(IMAGE, matrix)
     assert colored.dtype == np.float32
-    np.testing.assert_allclose(colored, step_by_step(IMAGE, steps, lighting), atol=2e-5)
+    # OpenCV drops what is off the diagonal when all of it is below 1.2e-7: up to 255 * 2 times that, 1/200 of a grey level
+    np.testing.assert_allclose(colored, step_by_step(IMAGE, steps, lighting), atol=1e-4)
 
 
 def test_the_grey_mean_is_that_of_the_grey_image() -> None:

@@ -175,7 +175,7 @@ def _label_padding(size: int) -> int:
 
 
 def _label_places(boxes: Array, widths: Sequence[int], size: int, canvas_wh: tuple[int, int]) -> list[tuple[int, int, int, int]]:
-    """Where each label goes (left, top, right, bottom): above its box, else inside a large one, else below; not over an earlier one if possible."""
+    """(left, top, right, bottom) of each label: above its box, inside a large one, or below; not over an earlier one if possible."""
     places: list[tuple[int, int, int, int]] = []
     height = line_height(size)
     for (x1, y1, _, y2), text in zip(boxes.tolist(), widths, strict=True):
