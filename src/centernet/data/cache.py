@@ -88,7 +88,7 @@ def _key(files: Sequence[Path]) -> Array:
 
 def _load(path: Path, source: str, key: Array) -> AnnotationTable | None:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if not np.array_equal(arrays["key"], key):
                 return None
             return AnnotationTable.from_arrays(source, arrays)

@@ -101,7 +101,7 @@ class _Scanner:
                     raise self.error("valid JSON", error) from error
                 more *= 2
                 continue
-            if end == len(self.text) and self.read(CHUNK_CHARACTERS):  # a number may go on behind the window
+            if end + len("e+1") > len(self.text) and self.read(CHUNK_CHARACTERS):  # a number may go on behind the window
                 continue
             self.at = end
             return found
