@@ -38,7 +38,7 @@ make_venv() {
     local python without_venv=""
     rm -rf "$VENV"
     if [ -n "${PYTHON:-}" ] && ! is_cpython310 "$PYTHON"; then
-        say "PYTHON=$PYTHON is not CPython 3.10; looking for another one"
+        say "PYTHON=$PYTHON does not run as CPython 3.10; looking for another one"
     fi
     while read -r python; do
         is_cpython310 "$python" || continue

@@ -1,0 +1,69 @@
+"""The pinned requirements say the same as setup.py, and nothing about the machine that compiled them."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import setuptools
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(path.name for path in ROOT.glob("requirements*.txt"))
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What setup.py passes to `setuptools.setup`."""
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **arguments: passed.update(arguments))
+    runpy.run_path(str(ROOT / "setup.py"))
+    return passed
+
+
+def pins(name: str) -> dict[str, str]:
+    """{canonical package name: version} of a requirements file; every line must be `name==version`."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    requirements = [Requirement(line) for line in lines if line]
+    for requirement in requirements:
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", f"{name}: {requirement} is not pinned"
+    return {canonicalize_name(r.name): next(iter(r.specifier)).version for r in requirements}
+
+
+def assert_satisfied(wanted: list[str], pinned: dict[str, str]) -> None:
+    for text in wanted:
+        requirement = Requirement(text)
+        version = pinned.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{text} is not pinned; run `make requirements`"
+        assert requirement.specifier.contains(version, prereleases=True), f"{text} is pinned to {version}; run `make requirements`"
+
+
+def test_the_run_requirements_pin_what_setup_needs(declared: dict[str, Any]) -> None:
+    assert_satisfied(declared["install_requires"], pins("requirements.txt"))
+
+
+def test_every_extra_has_a_pinned_file(declared: dict[str, Any]) -> None:
+    for extra, wanted in declared["extras_require"].items():
+        assert_satisfied(wanted, pins(f"requirements-{extra}.txt"))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "requirements.txt"])
+def test_an_extra_never_changes_the_version_of_a_run_requirement(name: str) -> None:
+    run, extra = pins("requirements.txt"), pins(name)
+    assert {package: extra.get(package) for package in run} == run
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_registry_is_named(name: str) -> None:
+    for line in (ROOT / name).read_text().splitlines():
+        assert not line.startswith("-"), f"{name}: {line}"
+        assert "://" not in line, f"{name}: {line}"
+        assert " @ " not in line, f"{name}: {line}"
+
+
+def test_the_installed_package_leaves_the_scripts_out(declared: dict[str, Any]) -> None:
+    assert {package.split(".")[0] for package in declared["packages"]} == {"centernet"}
