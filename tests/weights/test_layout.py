@@ -121,7 +121,7 @@ def test_what_cannot_be_converted_says_why() -> None:
         convert({"w": np.ones(3)}, layout="nhwc")
     with pytest.raises(WeightsError, match="one affine layer"):
         affine_to_convolution(network(), "nchw")
-    with pytest.raises(WeightsError, match="conv1/conv/W.*not there"):
+    with pytest.raises(WeightsError, match=r"conv1/conv/W.*not there"):
         pad_input_channels({"w": np.ones(3)}, "nchw")
     with pytest.raises(WeightsError, match=r"found shape \(8, 7, 7, 3\)"):
         drop_input_channel(to_nhwc(network()), "nchw")

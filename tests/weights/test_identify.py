@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from centernet.weights.identify import Identity, identify
+
+
+@pytest.mark.reference
+def test_every_published_network_is_recognised_by_its_names(reference: Path) -> None:
+    names = json.loads((reference / "nnabla" / "nnabla_params.json").read_text())
+    for architecture, rows in names["backbone"].items():
+        family = "dlav0" if architecture.startswith("dla") else "resnet"
+        head = names["head"][f"{family}/hm20"]
+        for column, layout in ((1, "nchw"), (2, "nhwc")):
+            identity = identify({row[0]: tuple(row[column]) for row in rows + head})
+            stem = 16 if family == "dlav0" else 64
+            assert identity == Identity(architecture=architecture, layout=layout, input_channels=3, num_classes=20, stem_channels=stem)
+
+
+def test_what_the_names_do_not_tell_is_none() -> None:
+    nothing = Identity(architecture=None, layout=None, input_channels=None, num_classes=None, stem_channels=None)
+    assert identify({}) == nothing
+    assert identify({"w": (3,)}) == nothing
+    assert identify({"res1/layer1/basicblock1/conv/W": (8, 8, 3, 3)}).architecture is None
