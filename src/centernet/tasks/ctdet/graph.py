@@ -9,6 +9,9 @@ import nnabla.functions as F
 
 from centernet.models.specs import Layout
 
+# Added to what is not a maximum: its sigmoid is exactly 0, and it is within the range of half precision.
+SUPPRESSED_LOGIT = -1e4
+
 
 def decode_graph(outputs: Mapping[str, nn.Variable], *, k: int, stride: int, layout: Layout) -> dict[str, nn.Variable]:
     """`decode.decode_centers` as a graph.
@@ -31,12 +34,13 @@ def decode_graph(outputs: Mapping[str, nn.Variable], *, k: int, stride: int, lay
     batch, classes, rows, columns = heatmap.shape
     if not 1 <= k <= classes * rows * columns:
         raise ValueError(f"k is {k}, expected 1 to {classes * rows * columns}, the cells of {classes} heatmaps of {rows}x{columns}")
-    highest = F.max_pooling(heatmap, (3, 3), stride=(1, 1), pad=(1, 1))
-    scores = F.sigmoid(heatmap) * F.greater_equal(heatmap, highest)
+    # Sums only: on NNabla's CPU a product or comparison of two maps takes twenty times as long as their sum.
+    below_highest = F.max_pooling(heatmap, (3, 3), stride=(1, 1), pad=(1, 1)) + (-1.0) * heatmap
+    logits = heatmap + SUPPRESSED_LOGIT * F.greater_scalar(below_highest, 0.0)
 
     per_class = min(k, rows * columns)
-    scores, cells = F.top_k_data(F.reshape(scores, (batch, classes, -1)), per_class, base_axis=2, with_index=True)
-    scores, places = F.top_k_data(F.reshape(scores, (batch, classes * per_class)), k, base_axis=1, with_index=True)
+    logits, cells = F.top_k_data(F.reshape(logits, (batch, classes, -1)), per_class, base_axis=2, with_index=True)
+    logits, places = F.top_k_data(F.reshape(logits, (batch, classes * per_class)), k, base_axis=1, with_index=True)
     cells = F.gather(F.reshape(cells, (batch, classes * per_class)), places, axis=1, batch_dims=1)
 
     y = _whole_quotient(cells, columns)
@@ -45,7 +49,7 @@ def decode_graph(outputs: Mapping[str, nn.Variable], *, k: int, stride: int, lay
     center = corner + _at(outputs["offset"], cells, layout)
     half = _at(outputs["size"], cells, layout) * 0.5
     boxes = F.concatenate(center - half, center + half, axis=2) * float(stride)
-    return {"boxes": boxes, "scores": scores, "class_ids": _whole_quotient(places, per_class)}
+    return {"boxes": boxes, "scores": F.sigmoid(logits), "class_ids": _whole_quotient(places, per_class)}
 
 
 def _at(maps: nn.Variable, cells: nn.Variable, layout: Layout) -> nn.Variable:

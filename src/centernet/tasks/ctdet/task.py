@@ -11,8 +11,11 @@ from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
 from centernet.tasks.base import Metric, MetricProtocol, Variables
-from centernet.tasks.ctdet import decode, graph, losses, targets
 from centernet.tasks.ctdet.config import Config
+from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, read_decoded
+from centernet.tasks.ctdet.graph import decode_graph
+from centernet.tasks.ctdet.losses import center_losses
+from centernet.tasks.ctdet.targets import encode_centers, ideal_outputs
 
 # The probability of an object at initialisation is 0.1 (arXiv:1708.02002, section 3.3).
 HEATMAP_BIAS = -2.19
@@ -46,7 +49,7 @@ class CenterDetection:
         return {"heatmap": config.heatmap_weight, "size": config.size_weight, "offset": config.offset_weight}
 
     def encode(self, sample: Sample, grid: Grid) -> dict[str, Array]:
-        return targets.encode_centers(
+        return encode_centers(
             sample,
             grid,
             num_classes=len(self.classes),
@@ -55,26 +58,26 @@ class CenterDetection:
             min_overlap=self.config.min_overlap,
         )
 
-    def ideal_outputs(self, targets_: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
-        return targets.ideal_outputs(targets_, cells=grid.cells)
+    def ideal_outputs(self, targets: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
+        return ideal_outputs(targets, cells=grid.cells)
 
     def losses(self, outputs: Sequence[Variables], targets: Variables) -> Variables:
-        return losses.center_losses(outputs, targets, layout=self.layout)
+        return center_losses(outputs, targets, layout=self.layout)
 
     def decode(self, outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
-        return decode.decode_centers(outputs, k=k, stride=stride)
+        return decode_centers(outputs, k=k, stride=stride)
 
     def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout) -> Variables:
-        return graph.decode_graph(outputs, k=k, stride=stride, layout=layout)
+        return decode_graph(outputs, k=k, stride=stride, layout=layout)
 
     def read_decoded(self, arrays: Mapping[str, Array]) -> list[Detections]:
-        return decode.read_decoded(arrays)
+        return read_decoded(arrays)
 
     def merge_flipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
-        return decode.merge_flipped(outputs)
+        return merge_flipped(outputs)
 
     def merge_scales(self, parts: Sequence[Detections], *, limit: int) -> Detections:
-        return decode.merge_scales(parts, limit=limit)
+        return merge_scales(parts, limit=limit)
 
     def metric(self, annotations: Annotations, *, protocol: MetricProtocol, inclusive_boxes: bool = True) -> Metric:
         if protocol == "coco":
