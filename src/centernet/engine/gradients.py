@@ -1,0 +1,178 @@
+"""The gradients of one step as a whole: cleared, summed over ranks, measured, scaled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import nnabla as nn
+import nnabla.functions as F
+import numpy as np
+
+from centernet.engine.communicator import Communicator
+from centernet.structures import Array
+
+
+class Gradients(Protocol):
+    """What a step does with all gradients, and with batch norm's running statistics, at once."""
+
+    def clear(self) -> None:
+        """Set all gradients to zero before backward adds to them."""
+
+    def callbacks(self) -> Any:
+        """What `Variable.backward` is given to communicate while it runs, or None."""
+
+    def reduce(self, losses: Array) -> Array:
+        """Sum the gradients over ranks, unless backward did, and with them the loss terms (n,), which are returned."""
+
+    def norm(self) -> float:
+        """Euclidean norm of all gradients together; not finite if one of them is not."""
+
+    def scale(self, factor: float) -> None:
+        """Multiply all gradients."""
+
+    def average_statistics(self) -> None:
+        """Give all ranks the mean of their running statistics."""
+
+    def keep_statistics(self) -> None:
+        """Remember the running statistics."""
+
+    def restore_statistics(self) -> None:
+        """Go back to the remembered ones."""
+
+
+class FlatGradients:
+    """On CPUs: every gradient is a view into one array, and so is every running statistic.
+
+    Clearing, summing over ranks, the norm and scaling are then one call each whatever the number of parameters, and
+    nothing is copied. The loss terms travel at the end of the same array.
+    """
+
+    def __init__(
+        self, parameters: Sequence[nn.Variable], statistics: Sequence[nn.Variable], *, num_losses: int, communicator: Communicator
+    ) -> None:
+        self._communicator = communicator
+        size = sum(parameter.size for parameter in parameters)
+        self._keep_alive = [_flat(size + num_losses), _flat(sum(statistic.size for statistic in statistics))]
+        self._all, self._statistics = (array.data for array in self._keep_alive)
+        self._gradients = self._all[:size]
+        self._losses = self._all[size:]
+        start = 0
+        for parameter in parameters:
+            parameter.grad = self._keep_alive[0].narrow(0, start, parameter.size).view(parameter.shape)
+            start += parameter.size
+        start = 0
+        for statistic in statistics:
+            self._statistics[start : start + statistic.size] = statistic.d.ravel()
+            statistic.data = self._keep_alive[1].narrow(0, start, statistic.size).view(statistic.shape)
+            start += statistic.size
+        self._kept = self._statistics
+
+    def clear(self) -> None:
+        """One fill."""
+        self._gradients.fill(0)
+
+    def callbacks(self) -> Any:
+        """None: reduced afterwards."""
+        return None
+
+    def reduce(self, losses: Array) -> Array:
+        """One all-reduce for everything."""
+        self._losses[...] = losses
+        self._communicator.sum_in_place(self._all)
+        return self._losses.copy()
+
+    def norm(self) -> float:
+        """One dot product; exact about finiteness also where the square overflows."""
+        square = float(np.dot(self._gradients, self._gradients))
+        if not math.isfinite(square) and np.isfinite(self._gradients).all():
+            square = float(np.square(self._gradients, dtype=np.float64).sum())
+        return math.sqrt(square)
+
+    def scale(self, factor: float) -> None:
+        """One multiplication in place."""
+        self._gradients *= np.float32(factor)
+
+    def average_statistics(self) -> None:
+        """One small all-reduce."""
+        if self._communicator.size > 1 and self._statistics.size:
+            self._communicator.sum_in_place(self._statistics)
+            self._statistics /= self._communicator.size
+
+    def keep_statistics(self) -> None:
+        """A copy of some thousand numbers."""
+        self._kept = self._statistics.copy()
+
+    def restore_statistics(self) -> None:
+        """Copied back."""
+        self._statistics[...] = self._kept
+
+
+class DeviceGradients:
+    """On GPUs, and wherever gradients are not float32: NNabla's own operations on every array."""
+
+    def __init__(
+        self, parameters: Sequence[nn.Variable], statistics: Sequence[nn.Variable], *, core: Any, communicator: Communicator
+    ) -> None:
+        self._core = core
+        self._communicator = communicator
+        self._gradients = [parameter.grad for parameter in parameters]
+        self._statistics = [statistic.data for statistic in statistics]
+        self._kept: list[nn.NdArray] = []
+        self._reduced_by_backward = False
+
+    def clear(self) -> None:
+        """NNabla only marks them; the first write of backward replaces instead of adding."""
+        self._core.zero_grad()
+
+    def callbacks(self) -> Any:
+        """The communicator's."""
+        callbacks = self._communicator.reduce_during_backward(self._gradients)
+        self._reduced_by_backward = callbacks is not None
+        return callbacks
+
+    def reduce(self, losses: Array) -> Array:
+        """The losses through the host; the gradients too where backward did not reduce them."""
+        if self._communicator.size > 1 and not self._reduced_by_backward:
+            for gradient in self._gradients:
+                self._communicator.sum_in_place(gradient.cast(np.float32))
+        return self._communicator.sum(losses)
+
+    def norm(self) -> float:
+        """Computed on the device, one number comes back."""
+        with nn.auto_forward():
+            squares = [F.reshape(F.sum(gradient * gradient), (1,)) for gradient in self._gradients]
+            total = float(F.sum(F.concatenate(*squares, axis=0)).data)
+        return math.sqrt(total) if total >= 0 else math.nan
+
+    def scale(self, factor: float) -> None:
+        """NNabla's own."""
+        self._core.scale_grad(factor)
+
+    def average_statistics(self) -> None:
+        """On the device where the communicator can."""
+        self._communicator.average(self._statistics)
+
+    def keep_statistics(self) -> None:
+        """Copies on the device."""
+        if not self._kept:
+            self._kept = [nn.NdArray(statistic.shape) for statistic in self._statistics]
+        for kept, statistic in zip(self._kept, self._statistics, strict=True):
+            kept.copy_from(statistic)
+
+    def restore_statistics(self) -> None:
+        """Copied back."""
+        for kept, statistic in zip(self._kept, self._statistics, strict=True):
+            statistic.copy_from(kept)
+
+
+def is_plain_cpu(context: Any) -> bool:
+    """Whether everything computed in an NNabla context is float32 in the CPU's memory."""
+    return set(context.backend) <= {"cpu", "cpu:float"}
+
+
+def _flat(size: int) -> nn.NdArray:
+    array = nn.NdArray((size,))
+    array.cast(np.float32)[...] = 0
+    return array

@@ -1,0 +1,53 @@
+"""The learning rate of every step, as a pure function of the position in training."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from centernet.errors import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ScheduleConfig:
+    """Warm-up, then a cosine to zero or steps down.
+
+    base_lr: as used; nothing scales it by the batch size. epochs: where the cosine ends; None: with training.
+    per: `epoch` holds the rate within an epoch, as the predecessor does. legacy_warmup: divide by one epoch more.
+    """
+
+    kind: Literal["cosine", "step"] = "cosine"
+    base_lr: Annotated[float, Field(gt=0)] = 5e-4
+    warmup_epochs: Annotated[int, Field(ge=0)] = 5
+    epochs: Annotated[int, Field(gt=0)] | None = None
+    lr_steps: tuple[Annotated[int, Field(ge=0)], ...] = (90, 120)
+    decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    per: Literal["iteration", "epoch"] = "iteration"
+    legacy_warmup: bool = False
+
+
+def learning_rate(config: ScheduleConfig, *, epoch: int, batch: int = 0, batches_per_epoch: int = 1, num_epochs: int) -> float:
+    """The learning rate of one step.
+
+    With `per="epoch"`, or one batch per epoch, these are the predecessor's numbers: base * (e + 1) / warmup, then
+    base / 2 * (1 + cos(pi * (e - warmup) / (epochs - warmup))) or base * rate^(number of lr_steps <= e).
+
+    Args:
+        epoch: counted from 0.
+        batch: of this epoch, counted from 0, below `batches_per_epoch`.
+        num_epochs: length of the training, where `config.epochs` is None.
+    """
+    if config.per == "epoch":
+        batch, batches_per_epoch = 0, 1
+    start = epoch + batch / batches_per_epoch  # when the step begins, in epochs
+    end = epoch + (batch + 1) / batches_per_epoch
+    if epoch < config.warmup_epochs:
+        return config.base_lr * end / (config.warmup_epochs + config.legacy_warmup)
+    if config.kind == "step":
+        return config.base_lr * config.decay_rate ** sum(step <= epoch for step in config.lr_steps)
+    length = (config.epochs or num_epochs) - config.warmup_epochs
+    progress = min((start - config.warmup_epochs) / length, 1.0) if length > 0 else 1.0
+    return 0.5 * config.base_lr * (1 + math.cos(math.pi * progress))

@@ -1,0 +1,193 @@
+"""One training step: feed, forward, backward, sum over ranks, check, update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import nnabla as nn
+import numpy as np
+
+from centernet.engine.communicator import Communicator
+from centernet.engine.gradients import DeviceGradients, FlatGradients, Gradients, is_plain_cpu
+from centernet.engine.graph import BuildLosses, GraphCache, LossGraph
+from centernet.engine.precision import LossScaler
+from centernet.engine.solver import Solver
+from centernet.errors import TrainingError
+from centernet.structures import Array
+
+
+class NonFiniteError(TrainingError):
+    """A loss or gradient is inf or nan; `is_here`: in this rank's part of the batch. Raised on all ranks alike."""
+
+    def __init__(self, text: str, *, is_here: bool) -> None:
+        super().__init__(text)
+        self.is_here = is_here
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """What one step did, over all ranks.
+
+    losses: each term, unweighted. total: their weighted sum. is_skipped: nothing was updated, gradients overflowed.
+    gradient_norm: of the gradient of `total`, before clipping.
+    """
+
+    losses: dict[str, float]
+    total: float
+    is_skipped: bool
+    gradient_norm: float
+
+
+class TrainStep:
+    """Trains the parameters that the losses depend on, one global batch at a time.
+
+    Gradients are summed over ranks: each rank's losses are already divided by the global batch's counts, so the sum
+    is the gradient of the global loss. Running statistics of batch norm are averaged over ranks after every step, so
+    all ranks hold the same model at any time and it does not matter which of them writes it.
+
+    Args:
+        build_losses: named input variables -> named losses, each a scalar; called once per set of input shapes.
+        loss_weights: name -> factor in the total.
+        counts: inputs that count things (`num_objects`): replaced by their sum over the global batch, shape ().
+        gradient_clip: largest norm of the whole gradient; None: no clipping.
+        parameters: what to train; None: whatever of NNabla's current parameter scope the first graph depends on.
+    """
+
+    def __init__(
+        self,
+        build_losses: BuildLosses,
+        *,
+        loss_weights: Mapping[str, float],
+        solver: Solver,
+        scaler: LossScaler,
+        communicator: Communicator,
+        counts: Sequence[str] = (),
+        gradient_clip: float | None = None,
+        parameters: Mapping[str, nn.Variable] | None = None,
+    ) -> None:
+        self.solver = solver
+        self.scaler = scaler
+        self.communicator = communicator
+        self._weights = dict(loss_weights)
+        self._clip = gradient_clip
+        self._chosen = parameters
+        self._graphs = GraphCache(build_losses, loss_weights=loss_weights, communicator=communicator, counts=counts)
+        self._gradients: Gradients | None = None
+        self._has_batch_statistics = False
+        self._used: dict[str, nn.Variable] = {}
+        self._pending: tuple[Mapping[str, Mapping[str, Array]], str] | None = None
+
+    def run(self, arrays: Mapping[str, Array], learning_rate: float) -> StepReport:
+        """Train on one batch; collective.
+
+        Args:
+            arrays: this rank's part of the global batch, each (B, ...).
+            learning_rate: used as given.
+
+        Raises:
+            NonFiniteError: a loss or gradient is not finite and the loss scale is not dynamic.
+            TrainingError: it was not finite too often in a row with a dynamic one.
+        """
+        gradients = self.prepare(arrays)
+        if self.scaler.dynamic:
+            gradients.keep_statistics()
+        graph = self._graphs.fed(arrays)
+        nn.forward_all([graph.losses, graph.total], clear_no_need_grad=True)
+        gradients.clear()
+        graph.total.backward(self.scaler.scale, clear_buffer=True, communicator_callbacks=gradients.callbacks())
+        local = graph.losses.d
+        is_here = not np.isfinite(local).all()
+        losses = dict(zip(graph.names, gradients.reduce(local).tolist(), strict=True))
+        norm = gradients.norm() / self.scaler.scale
+        total = sum(self._weights[name] * loss for name, loss in losses.items())
+        is_finite = math.isfinite(norm) and all(map(math.isfinite, losses.values()))
+        if is_finite:
+            self._update(gradients, norm, learning_rate)
+        elif self.scaler.dynamic:
+            gradients.restore_statistics()
+        else:
+            raise NonFiniteError(_not_finite(losses, norm), is_here=is_here)
+        self.scaler.update(is_finite)
+        return StepReport(losses=losses, total=total, is_skipped=not is_finite, gradient_norm=norm)
+
+    def prepare(self, arrays: Mapping[str, Array]) -> Gradients:
+        """Build the graph for these shapes; the first time also hand its parameters to the solver, equal on all ranks."""
+        if self._gradients is None:
+            graph = self._graphs.graph(arrays)
+            parameters, statistics = self._parameters_of(graph)
+            self.solver.set_parameters(parameters)
+            self._gradients = self._make_gradients(list(parameters.values()), list(statistics.values()), len(graph.names))
+            self._has_batch_statistics = graph.has_batch_statistics()
+            self._used = {**parameters, **statistics}
+            self._equalise(self._used)
+            if self._pending is not None:
+                self.solver.restore(self._pending[0], what=self._pending[1])
+        return self._gradients
+
+    def restore(self, states: Mapping[str, Mapping[str, Array]], scaler_state: dict[str, float], *, what: str) -> None:
+        """Continue with a checkpoint's solver states and loss scale; at once, or when the first graph is built."""
+        self.scaler.restore(scaler_state)
+        if self._gradients is None:
+            self._pending = (states, what)
+        else:
+            self.solver.restore(states, what=what)
+
+    def parameters(self) -> dict[str, nn.Variable]:
+        """Everything the network holds, trained or not, in the order of NNabla's parameter scope; empty before the first graph."""
+        return {name: parameter for name, parameter in nn.get_parameters(grad_only=False).items() if name in self._used}
+
+    def _update(self, gradients: Gradients, norm: float, learning_rate: float) -> None:
+        factor = 1.0 / self.scaler.scale
+        if self._clip is not None and norm > self._clip:
+            factor *= self._clip / norm
+        if factor != 1.0:
+            gradients.scale(factor)
+        self.solver.update(learning_rate)
+        if self._has_batch_statistics:
+            gradients.average_statistics()
+
+    def _parameters_of(self, graph: LossGraph) -> tuple[dict[str, nn.Variable], dict[str, nn.Variable]]:
+        """(trained, running statistics) that the graph uses; others in the scope, such as a left-over `fc`, stay alone."""
+        used = {hash(leaf) for leaf in graph.leaves()}
+        scope = {name: p for name, p in nn.get_parameters(grad_only=False).items() if hash(p.data) in used}
+        chosen = self._chosen if self._chosen is not None else {name: p for name, p in scope.items() if p.need_grad}
+        return dict(chosen), {name: p for name, p in scope.items() if not p.need_grad}
+
+    def _make_gradients(self, parameters: list[nn.Variable], statistics: list[nn.Variable], num_losses: int) -> Gradients:
+        if is_plain_cpu(nn.get_current_context()):
+            return FlatGradients(parameters, statistics, num_losses=num_losses, communicator=self.communicator)
+        return DeviceGradients(parameters, statistics, core=self.solver.core, communicator=self.communicator)
+
+    def _equalise(self, parameters: Mapping[str, nn.Variable]) -> None:
+        """Start from rank 0's values everywhere, whatever each process drew or loaded."""
+        if self.communicator.size > 1:
+            values: dict[str, Any] = self.communicator.broadcast({name: p.d for name, p in parameters.items()})
+            for name, parameter in parameters.items():
+                parameter.d[...] = values[name]
+
+
+class ValidationStep:
+    """The losses of held-out batches, over all ranks, without training; arguments as `TrainStep`."""
+
+    def __init__(
+        self, build_losses: BuildLosses, *, loss_weights: Mapping[str, float], communicator: Communicator, counts: Sequence[str] = ()
+    ) -> None:
+        self._communicator = communicator
+        self._weights = dict(loss_weights)
+        self._graphs = GraphCache(build_losses, loss_weights=loss_weights, communicator=communicator, counts=counts)
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, float]:
+        """Each loss term of the global batch, and `total`; collective."""
+        graph = self._graphs.fed(arrays)
+        nn.forward_all([graph.losses, graph.total], clear_buffer=True)
+        losses = dict(zip(graph.names, self._communicator.sum(graph.losses.d).tolist(), strict=True))
+        return {**losses, "total": sum(self._weights[name] * loss for name, loss in losses.items())}
+
+
+def _not_finite(losses: Mapping[str, float], norm: float) -> str:
+    bad = [f"{name} = {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
+    what = f"loss is not finite ({', '.join(bad)})" if bad else f"gradient is not finite (norm {norm})"
+    return f"the {what}; lower the learning rate, or look at the images named"
