@@ -104,7 +104,7 @@ def test_a_bad_field_is_named_with_its_entry(
 
 def test_a_file_of_another_kind_is_named(tree: dict[str, Any], write_json: WriteJson) -> None:
     del tree["categories"]
-    with pytest.raises(DataError, match=r"not a COCO-format annotation file: 'categories' is missing; found keys \['annotations', 'images'\]"):
+    with pytest.raises(DataError, match=r"not a COCO-format annotation file: 'categories' is missing; found keys \['annotations'"):
         read_coco_json(write_json(tree))
     with pytest.raises(DataError, match=r"an entry of 'images' is not an object: found '3'"):
         read_coco_json(write_json({"images": [3]}))

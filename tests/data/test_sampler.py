@@ -25,9 +25,7 @@ def test_the_order_does_not_share_its_stream_with_sample_0() -> None:
 
 
 @settings(deadline=None)
-@given(
-    n=st.integers(1, 40), global_batch=st.integers(1, 12), size=st.integers(1, 5), epoch=st.integers(0, 3), drop_last=st.booleans()
-)
+@given(n=st.integers(1, 40), global_batch=st.integers(1, 12), size=st.integers(1, 5), epoch=st.integers(0, 3), drop_last=st.booleans())
 def test_ranks_together_make_the_batches_of_one_process(n: int, global_batch: int, size: int, epoch: int, drop_last: bool) -> None:
     if global_batch < size or (drop_last and n < global_batch):
         return

@@ -73,7 +73,7 @@ class Pipeline:
         self.dataset, self.grid, self.encode, self.augment = dataset, grid, encode, augment
         self.normalization = normalization or dataset.normalization
         self.channels, self.layout, self.seed, self.on_bad_image = channels, layout, seed, on_bad_image
-        self.bad_images: dict[str, str] = {}  # what was skipped, and why
+        self.bad_images: dict[int, str] = {}  # what was skipped, and why; the text names the file
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -129,12 +129,11 @@ class Pipeline:
             except DataError as error:
                 if self.on_bad_image == "stop":
                     raise
-                self._note_bad(error)
+                self._note_bad((index + step) % len(self), error)
         raise DataError(f"none of the {len(self)} images can be read; for example {next(iter(self.bad_images.values()))}")
 
-    def _note_bad(self, error: DataError) -> None:
-        text = str(error)
+    def _note_bad(self, index: int, error: DataError) -> None:
         with self._lock:
-            if text not in self.bad_images.values():
-                self.bad_images[text.partition(":")[0]] = text
-                LOG.warning("skipped, the next image takes its place (%d so far): %s", len(self.bad_images), text)
+            if index not in self.bad_images:
+                self.bad_images[index] = str(error)
+                LOG.warning("skipped, the next image takes its place (%d so far): %s", len(self.bad_images), error)

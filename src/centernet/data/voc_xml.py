@@ -43,9 +43,9 @@ def read_voc(root: Path, image_sets: Sequence[ImageSet]) -> AnnotationTable:
     entries = [(image_set, stem) for image_set in image_sets for stem in _listed(root, image_set)]
     _check_unique(root, entries)
     paths = [root / image_set.folder / "Annotations" / f"{stem}.xml" for image_set, stem in entries]
-    for path in paths:
+    for path, (image_set, _) in zip(paths, entries, strict=True):
         if not path.is_file():
-            raise DataError(f"{path}: the annotation file does not exist, but ImageSets/Main lists it")
+            raise DataError(f"{path}: the annotation file does not exist, but {_list_path(root, image_set)} lists it")
     source = ", ".join(str(_list_path(root, image_set)) for image_set in image_sets)
     if len(paths) < CACHE_ABOVE_FILES:
         return _parse(source, root, entries, paths)
@@ -93,7 +93,7 @@ def _parse(source: str, root: Path, entries: Sequence[tuple[ImageSet, str]], pat
     names: list[str] = []
     for number, path in enumerate(paths):
         tree = _tree(path)
-        sizes.extend(int(float(tree.findtext(f"size/{side}") or 0)) for side in ("height", "width"))
+        sizes.extend(int(_number(tree.findtext(f"size/{side}") or "0", f"{path}: size/{side}")) for side in ("height", "width"))
         for name, corners, is_difficult in _objects(tree, path):
             names.append(name)
             image_index.append(number)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from centernet.data.augment import AugmentConfig
+from centernet.data.pipeline import Pipeline
+from centernet.errors import DataError
+from centernet.structures import Array, Grid, Normalization, Sample
+
+NORMALIZATION = Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+GRID = Grid(32, 64)
+
+
+class Pictures:
+    """Four images of random pixels with one box each; the numbers in `bad` cannot be read."""
+
+    normalization = NORMALIZATION
+
+    def __init__(self, *, bad: tuple[int, ...] = ()) -> None:
+        self.bad = bad
+
+    def __len__(self) -> int:
+        return 4
+
+    def sample(self, index: int) -> Sample:
+        if index in self.bad:
+            raise DataError(f"{index}.jpg: not an image")
+        image = np.random.default_rng(index).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        return Sample(image=image, boxes=[[10, 10, 30, 25]], class_ids=[index], name=f"{index}.jpg")
+
+
+def encode(sample: Sample, grid: Grid) -> dict[str, Array]:
+    assert sample.image.shape == (grid.height, grid.width, 3)
+    return {"boxes": sample.boxes, "class_ids": sample.class_ids}
+
+
+def test_without_augmentation_the_image_is_fitted_and_normalised_and_boxes_follow() -> None:
+    arrays = Pipeline(Pictures(), GRID, encode)(0, 2)
+    assert arrays["image"].shape == (3, 32, 64)
+    assert arrays["image"].dtype == np.float32
+    zoom = 64 / 60
+    shift = 16 - 20 * zoom
+    np.testing.assert_allclose(arrays["boxes"], [[10 * zoom, 10 * zoom + shift, 30 * zoom, 25 * zoom + shift]], rtol=1e-6)
+    assert arrays["class_ids"].tolist() == [2]
+
+
+def test_pixels_are_bgr_minus_mean_over_std_and_the_border_is_black() -> None:
+    class Tall(Pictures):
+        def sample(self, index: int) -> Sample:
+            return Sample(image=np.full((64, 32, 3), (10, 20, 30), np.uint8), boxes=np.zeros((0, 4)), class_ids=[], name="tall")
+
+    image = Pipeline(Tall(), Grid(64, 64), encode)(0, 0)["image"]
+    expected = (np.array([10, 20, 30]) / 255 - NORMALIZATION.mean) / NORMALIZATION.std
+    np.testing.assert_allclose(image[:, 32, 32], expected, atol=1e-5)
+    np.testing.assert_allclose(image[:, 32, 2], -np.array(NORMALIZATION.mean) / NORMALIZATION.std, atol=1e-5)
+
+
+def test_layout_channels_and_normalization_can_be_chosen() -> None:
+    pipeline = Pipeline(Pictures(), GRID, encode, channels=4, layout="nhwc", normalization=Normalization((0, 0, 0), (1, 1, 1)))
+    image = pipeline(0, 0)["image"]
+    assert image.shape == (32, 64, 4)
+    assert not image[..., 3].any()
+    assert image[..., :3].max() == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(
+        Pipeline(Pictures(), GRID, encode, channels=4)(0, 0)["image"][:3], Pipeline(Pictures(), GRID, encode)(0, 0)["image"]
+    )
+
+
+def test_colour_augmentation_equals_one_operation_after_the_other_on_floats() -> None:
+    config = AugmentConfig(random_crop=False, shift=0, scale=0, flip=0)
+    plain = Pipeline(Pictures(), GRID, encode, normalization=Normalization((0, 0, 0), (1, 1, 1)))
+    varied = Pipeline(Pictures(), GRID, encode, augment=config, seed=3)
+    for index in range(4):
+        x = plain(0, index)["image"].astype(np.float64)
+        rng = np.random.default_rng((3, 5, index))
+        rng.standard_normal(2), rng.standard_normal(), rng.random(), rng.random(), rng.uniform()  # the view's share of the draws
+        factors = 1 + rng.uniform(-1, 1, 3) * 0.4
+        grey = np.tensordot([0.114, 0.587, 0.299], x, 1)
+        for step in rng.permutation(3):
+            x = factors[step] * x + (1 - factors[step]) * (0.0, grey.mean(), grey)[step]
+        x = x + (np.array(config.eigen_vectors) @ (rng.standard_normal(3) * 0.1 * config.eigen_values))[:, None, None]
+        expected = (x - np.array(NORMALIZATION.mean)[:, None, None]) / np.array(NORMALIZATION.std)[:, None, None]
+        np.testing.assert_allclose(varied(5, index)["image"], expected, atol=2e-4)
+
+
+def test_the_same_seed_epoch_and_index_give_the_same_bytes_in_any_thread() -> None:
+    def run(index: int) -> bytes:
+        arrays = Pipeline(Pictures(), GRID, encode, augment=AugmentConfig(), seed=1)(2, index)
+        return b"".join(array.tobytes() for array in arrays.values())
+
+    alone = [run(index) for index in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(4))) == alone
+
+
+def test_another_seed_epoch_or_index_gives_another_view() -> None:
+    def image(seed: int, epoch: int, index: int) -> bytes:
+        return Pipeline(Pictures(), GRID, encode, augment=AugmentConfig(), seed=seed)(epoch, index)["image"].tobytes()
+
+    assert len({image(0, 0, 0), image(1, 0, 0), image(0, 1, 0), image(0, 0, 1)}) == 4
+
+
+def test_augmented_boxes_lie_on_the_objects() -> None:
+    class Spot(Pictures):
+        def sample(self, index: int) -> Sample:
+            image = np.zeros((80, 100, 3), np.uint8)
+            image[30:50, 40:70] = 255
+            return Sample(image=image, boxes=[[40, 30, 70, 50]], class_ids=[0], name="spot")
+
+    pipeline = Pipeline(
+        Spot(), Grid(128, 128), encode,
+        augment=AugmentConfig(color=False, rotation_degrees=0), normalization=Normalization((0, 0, 0), (1, 1, 1)),
+    )  # fmt: skip
+    for epoch in range(30):
+        arrays = pipeline(epoch, 0)
+        rows, columns = np.nonzero(arrays["image"][0] > 0.5)
+        x1, y1, x2, y2 = np.clip(arrays["boxes"][0], 0, 128)
+        if min(x2 - x1, y2 - y1) > 4:
+            np.testing.assert_allclose([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], [x1, y1, x2, y2], atol=2.5)
+
+
+def test_an_image_is_written_where_the_caller_wants_it() -> None:
+    pipeline = Pipeline(Pictures(), GRID, encode)
+    slot = np.zeros((3, 32, 64), np.float32)
+    item = pipeline.item(0, 1, out={"image": slot})
+    assert item.arrays["image"] is slot
+    assert item.name == "1.jpg"
+    np.testing.assert_array_equal(slot, pipeline(0, 1)["image"])
+
+
+def test_a_bad_image_stops_by_default() -> None:
+    with pytest.raises(DataError, match=r"2\.jpg: not an image"):
+        Pipeline(Pictures(bad=(2,)), GRID, encode)(0, 2)
+
+
+def test_skipping_puts_the_next_sample_in_its_place_and_names_the_bad_one_once(caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = Pipeline(Pictures(bad=(2, 3)), GRID, encode, on_bad_image="skip")
+    with caplog.at_level(logging.WARNING):
+        items = [pipeline.item(0, index) for index in (2, 3, 2, 1)]
+    assert [item.name for item in items] == ["0.jpg", "0.jpg", "0.jpg", "1.jpg"]
+    assert pipeline.bad_images == {2: "2.jpg: not an image", 3: "3.jpg: not an image"}
+    assert len(caplog.messages) == 2
+    assert "(2 so far): 3.jpg" in caplog.messages[1]
+
+
+def test_if_no_image_can_be_read_skipping_is_an_error_too() -> None:
+    with pytest.raises(DataError, match=r"none of the 4 images can be read; for example 1\.jpg: not an image"):
+        Pipeline(Pictures(bad=(0, 1, 2, 3)), GRID, encode, on_bad_image="skip")(0, 1)
