@@ -93,7 +93,7 @@ class NnablaSession:
 
 
 class NnpSession(NnablaSession):
-    """An .nnp file, with any batch size; height and width are the file's."""
+    """An .nnp file; height, width and the number of channels are the file's, and so is the batch in some."""
 
     def __init__(self, path: str | os.PathLike[str], *, context: nn.Context | None = None, network: str = "runtime") -> None:
         """
@@ -104,30 +104,35 @@ class NnpSession(NnablaSession):
 
         self.path = Path(path)
         try:
-            # Its own scope: the file's parameters must not meet those of another network.
-            self._loader = NnpLoader(str(path), scope=OrderedDict())
+            self._loader = NnpLoader(str(path))
             known = self._loader.get_network_names()
         except Exception as error:
             raise ConfigError(f"{self.path}: cannot be read as .nnp: {error}") from error
         if network not in known:
             raise ConfigError(f"{self.path}: has no network '{network}'; it has: {', '.join(known)}")
         self._network = network
-        self.input_shape: Shape = tuple(self._input(self._loader.get_network(network, batch_size=1)).shape)
         super().__init__(self._no_build, context=context)
+        with nn.auto_forward(False):
+            # A file with a fixed batch answers with it, whatever batch is asked for.
+            one, two = (self._network_of(batch)[0].shape for batch in (1, 2))
+        self.input_shape: tuple[int | None, ...] = (one[0] if one == two else None, *one[1:])
+
+    def run(self, image: Array) -> dict[str, Array]:
+        return _in_batches_of(self.input_shape, image, super().run, name=str(self.path))
 
     @staticmethod
     def _no_build(_: nn.Variable) -> Mapping[str, nn.Variable]:
         raise AssertionError("the file holds the graph")
 
-    @staticmethod
-    def _input(network: Any) -> nn.Variable:
-        (variable,) = network.inputs.values()
-        return variable
+    def _network_of(self, batch: int) -> tuple[nn.Variable, dict[str, nn.Variable]]:
+        # NNabla publishes the file's parameters in the current scope, where they would meet those of other networks.
+        with nn.parameter_scope("", OrderedDict()):
+            network = self._loader.get_network(self._network, batch_size=batch)
+        (source,) = network.inputs.values()
+        return source, dict(network.outputs)
 
     def _variables(self, shape: Shape) -> tuple[nn.Variable, dict[str, nn.Variable]]:
-        _check_shape(str(self.path), shape, (None, *self.input_shape[1:]))
-        network = self._loader.get_network(self._network, batch_size=shape[0])
-        return self._input(network), dict(network.outputs)
+        return self._network_of(shape[0])
 
 
 class OpenVinoSession:
@@ -173,6 +178,9 @@ class OpenVinoSession:
         return tuple(axis.get_length() if axis.is_static else None for axis in self._model.input(0).partial_shape)
 
     def run(self, image: Array) -> dict[str, Array]:
+        return _in_batches_of(self.input_shape, image, self._run, name=self._name)
+
+    def _run(self, image: Array) -> dict[str, Array]:
         request, names = self._requests[image.shape]
         request.infer([image], share_inputs=True)
         return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(names)}
@@ -188,8 +196,6 @@ class OpenVinoSession:
         if callable(self._source):
             model = self._read(self._source(shape))
         else:
-            assert self.input_shape is not None
-            _check_shape(self._name, shape, self.input_shape)
             model = self._model.clone()
             model.reshape(list(shape))  # kernels for one shape are faster than those for any batch
         compiled = self._core.compile_model(model, "CPU", self._settings)
@@ -233,7 +239,9 @@ class OnnxRuntimeSession:
         return tuple(axis if isinstance(axis, int) else None for axis in self._session.get_inputs()[0].shape)
 
     def run(self, image: Array) -> dict[str, Array]:
-        _check_shape(self._name, image.shape, self.input_shape)
+        return _in_batches_of(self.input_shape, image, self._run, name=self._name)
+
+    def _run(self, image: Array) -> dict[str, Array]:
         names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, self._session.run(names, {self._session.get_inputs()[0].name: image}), strict=True))
 
@@ -252,9 +260,19 @@ def fastest_precision() -> Precision:
     return "bfloat16" if has_amx() else "float32"
 
 
-def _check_shape(name: str, found: Shape, expected: tuple[int | None, ...]) -> None:
-    if len(found) != len(expected) or any(want not in (None, have) for have, want in zip(found, expected, strict=True)):
-        text = "x".join("any" if size is None else str(size) for size in expected)
-        raise ConfigError(
-            f"{name}: its input is {text}, found {'x'.join(map(str, found))}; use the size it was exported with, or export it again"
-        )
+def _in_batches_of(
+    shape: tuple[int | None, ...] | None, image: Array, run: Callable[[Array], dict[str, Array]], *, name: str
+) -> dict[str, Array]:
+    """`run(image)` where the model's input shape allows it; image by image where the model takes one at a time."""
+    if shape is None:
+        return run(image)
+    single = shape[0] == 1
+    accepted = (None, *shape[1:]) if single else shape
+    if len(image.shape) != len(accepted) or any(want not in (None, have) for have, want in zip(image.shape, accepted, strict=True)):
+        expected = "x".join("any" if size is None else str(size) for size in accepted)
+        found = "x".join(map(str, image.shape))
+        raise ConfigError(f"{name}: its input is {expected}, found {found}; use the size it was exported with, or export it again")
+    if not single or len(image) == 1:
+        return run(image)
+    parts = [run(image[i : i + 1]) for i in range(len(image))]
+    return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}

@@ -65,18 +65,17 @@ def batch_normalization(graph: GraphBuilder, function: Function) -> None:
     args = function.info.args
     if args["batch_stat"]:
         raise ExportError("a BatchNormalization uses the statistics of its batch; build the network in inference mode to export it")
-    x, beta, gamma, mean, variance = function.inputs
+    x, *parameters = function.inputs  # beta and gamma are there or not
     target = graph.result(function.outputs[0], "batchnormalization")
-    if args["axes"] == [1] and not (args["no_scale"] or args["no_bias"]):
-        flat = [graph.tensor(v, graph.value(v).reshape(-1)) for v in (gamma, beta, mean, variance)]
-        graph.node("BatchNormalization", [graph.tensor(x), *flat], [target], epsilon=args["eps"])
+    if args["axes"] == [1] and len(parameters) == 4:
+        beta, gamma, *statistics = (graph.tensor(v, graph.value(v).reshape(-1)) for v in parameters)
+        graph.node("BatchNormalization", [graph.tensor(x), gamma, beta, *statistics], [target], epsilon=args["eps"])
         return
-    scale = 1 / np.sqrt(graph.value(variance).astype(np.float64) + args["eps"])
-    if not args["no_scale"]:
-        scale = scale * graph.value(gamma)
-    shift = -graph.value(mean) * scale
-    if not args["no_bias"]:
-        shift = shift + graph.value(beta)
+    values = [graph.value(v) for v in parameters]
+    scale = 1 / np.sqrt(values.pop().astype(np.float64) + args["eps"])
+    mean = values.pop()
+    scale = scale if args["no_scale"] else scale * values.pop()
+    shift = (0 if args["no_bias"] else values.pop()) - mean * scale
     scaled = graph.node("Mul", [graph.tensor(x), graph.constant(scale.astype(np.float32))])
     graph.node("Add", [scaled, graph.constant(shift.astype(np.float32))], [target])
 
