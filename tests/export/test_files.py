@@ -29,9 +29,14 @@ def test_a_new_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
     target.write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"model\.onnx: cannot be written: No space left"), atomic_path(target) as temporary:
-        temporary.write_bytes(b"ne")
-        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill_the_disk() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(b"ne")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OutputError, match=r"model\.onnx: cannot be written: No space left"):
+        fill_the_disk()
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 

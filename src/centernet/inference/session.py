@@ -198,8 +198,9 @@ class OpenVinoSession:
         else:
             model = self._model.clone()
             model.reshape(list(shape))  # kernels for one shape are faster than those for any batch
-        compiled = self._core.compile_model(model, "CPU", self._settings)
-        return compiled.create_infer_request(), [output.get_any_name() for output in compiled.outputs]
+        # Not from the compiled model: there an output also bears the names of tensors that were optimised away.
+        names = [output.get_any_name() for output in model.outputs]
+        return self._core.compile_model(model, "CPU", self._settings).create_infer_request(), names
 
     @property
     def _name(self) -> str:

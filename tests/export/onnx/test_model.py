@@ -43,7 +43,7 @@ def test_inputs_and_outputs_have_the_names_and_shapes_asked_for(image) -> None:
         value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
         for value in (*model.graph.input, *model.graph.output)
     }
-    assert shapes == dict.fromkeys(("image", "first", "second"), ["batch", 3, 8, 12])
+    assert shapes == {name: ["batch", 3, 8, 12] for name in ("image", "first", "second")}
 
 
 def test_one_variable_may_be_several_outputs_and_an_input_an_output(image) -> None:

@@ -40,9 +40,8 @@ def test_deconvolution_gives_the_same_numbers(options, agree, image) -> None:
     agree(lambda x: {"y": PF.deconvolution(x, 6, **options)}, image)
 
 
-@pytest.mark.parametrize(
-    ("kernel", "stride", "pad", "ignore_border"), [(*sizes, ignore) for sizes in [(3, 2, 1), (3, 1, 1), (2, 2, 0), (3, 3, 0), (3, 2, 0)] for ignore in (True, False)]
-)
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [(3, 2, 1), (3, 1, 1), (2, 2, 0), (3, 3, 0), (3, 2, 0)])
+@pytest.mark.parametrize("ignore_border", [True, False])
 @pytest.mark.parametrize("size", [(8, 12), (7, 9)])
 def test_max_pooling_gives_the_same_numbers(kernel, stride, pad, ignore_border, size, agree) -> None:
     negative = -1 - np.random.default_rng(0).random((1, 2, *size)).astype(np.float32)  # so that zero padding would win

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from centernet.geometry.affine import transform_boxes
+from centernet.inference.preprocess import InputSpec, fit, stack, to_image
+from centernet.structures import Detections, Normalization
+
+PLAIN = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+COLORS = Normalization(mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
+
+
+def picture(height: int = 40, width: int = 60) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def some_detections(boxes: np.ndarray) -> Detections:
+    return Detections(boxes, np.full(len(boxes), 0.5), np.zeros(len(boxes)))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 1.5])
+@pytest.mark.parametrize("keep_resolution", [True, False])
+def test_boxes_come_back_to_the_pixels_they_left(scale, keep_resolution) -> None:
+    fitted = fit(picture(), InputSpec(size=(64, 96), normalization=PLAIN, keep_resolution=keep_resolution), scale=scale)
+    boxes = np.array([[3.0, 5.0, 20.0, 31.0], [-4.0, 0.0, 70.0, 40.0]])
+    there = some_detections(transform_boxes(boxes * scale, fitted.matrix))
+    np.testing.assert_allclose(to_image(there, fitted).boxes, boxes, atol=1e-4)
+
+
+def test_no_boxes_come_back_as_none() -> None:
+    fitted = fit(picture(), InputSpec(size=(64, 96), normalization=PLAIN))
+    assert to_image(some_detections(np.zeros((0, 4))), fitted).boxes.shape == (0, 4)
+
+
+def test_the_whole_image_is_in_the_input() -> None:
+    fitted = fit(picture(), InputSpec(size=(96, 96), normalization=PLAIN))
+    corners = transform_boxes(np.array([[0.0, 0.0, 60.0, 40.0]]), fitted.matrix)
+    np.testing.assert_allclose(corners, [[0, 16, 96, 80]])
+    assert fitted.size == (96, 96)
+
+
+def test_keeping_the_resolution_pads_every_image_to_its_own_size() -> None:
+    image = picture()
+    fitted = fit(image, InputSpec(size=(96, 96), normalization=PLAIN, keep_resolution=True))
+    assert fitted.size == (64, 64)
+    np.testing.assert_array_equal(fitted.warped[12:52, 2:62], image)
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("nchw", 3), ("nchw", 4), ("nhwc", 3), ("nhwc", 4)])
+def test_a_batch_has_the_networks_layout_and_channels(layout, channels) -> None:
+    spec = InputSpec(size=(32, 64), normalization=COLORS, layout=layout, channels=channels)
+    fitted = [fit(picture(), spec), fit(picture(32, 64), spec)]
+    batch = stack(fitted, spec)
+    assert batch.dtype == np.float32
+    batch_NHWC = batch.transpose(0, 2, 3, 1) if layout == "nchw" else batch
+    assert batch_NHWC.shape == (2, 32, 64, channels)
+    for found, image in zip(batch_NHWC, fitted, strict=True):
+        expected = (image.warped / 255 - np.array(COLORS.mean)) / np.array(COLORS.std)
+        np.testing.assert_allclose(found[..., :3], expected, atol=1e-5)
+        assert not found[..., 3:].any()
