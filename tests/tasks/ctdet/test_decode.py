@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from centernet.structures import Array, Detections
+from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, neighbourhood_maximum, read_decoded, sigmoid
+
+
+def maps_of(heatmap: Array, seed: int = 0) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    shape = (len(heatmap), 2, *heatmap.shape[2:])
+    size, offset = rng.uniform(0, 9, shape).astype(np.float32), rng.random(shape).astype(np.float32)
+    return {"heatmap": heatmap, "size": size, "offset": offset}
+
+
+def slow_decode(maps: dict[str, Array], image: int, k: int, stride: int) -> list[list[float]]:
+    """[x1, y1, x2, y2, score, class] of the k best maxima, cell by cell."""
+    heatmap, rows = maps["heatmap"][image], []
+    for class_id, y, x in np.ndindex(*heatmap.shape):
+        if heatmap[class_id, y, x] < heatmap[class_id, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max():
+            continue
+        width, height = maps["size"][image, :, y, x].tolist()
+        cx, cy = x + float(maps["offset"][image, 0, y, x]), y + float(maps["offset"][image, 1, y, x])
+        box = [cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2]
+        rows.append([*(stride * v for v in box), 1 / (1 + np.exp(-float(heatmap[class_id, y, x]))), class_id])
+    return sorted(rows, key=lambda row: -row[4])[:k]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 6), (1, 1, 1, 1), (1, 2, 1, 7), (3, 1, 5, 1), (1, 80, 16, 16)])
+def test_decoding_equals_its_slow_version(shape: tuple[int, ...]) -> None:
+    maps = maps_of(np.random.default_rng(1).normal(size=shape).astype(np.float32))
+    peaks = min(len(slow_decode(maps, image, 10**6, 4)) for image in range(shape[0]))
+    k = min(peaks, 12)
+    found = decode_centers(maps, k=k, stride=4)
+    for image, detections in enumerate(found):
+        expected = np.asarray(slow_decode(maps, image, k, 4))
+        np.testing.assert_allclose(detections.boxes, expected[:, :4], atol=1e-4)
+        np.testing.assert_allclose(detections.scores, expected[:, 4], atol=1e-6)
+        np.testing.assert_array_equal(detections.class_ids, expected[:, 5])
+
+
+def test_there_are_always_k_detections_and_those_beyond_the_maxima_score_nothing() -> None:
+    heatmap = -np.abs(np.indices((1, 1, 6, 6))[2:] - 2).sum(0).astype(np.float32)  # one hill, one maximum
+    (found,) = decode_centers(maps_of(heatmap), k=36, stride=4)
+    assert len(found) == 36
+    assert found.scores[0] == 0.5
+    assert not found.scores[1:].any()
+
+
+def test_saturated_neighbours_are_one_object() -> None:
+    heatmap = np.full((1, 1, 5, 5), -9, np.float32)
+    heatmap[0, 0, 2, 1:4] = 40, 41, 40  # all 1 after a sigmoid in float32
+    (found,) = decode_centers(maps_of(heatmap), k=3, stride=4)
+    assert np.count_nonzero(found.above(0.5).scores) == 1
+
+
+@pytest.mark.parametrize("k", [0, -1, 25])
+def test_k_out_of_range_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 24"):
+        decode_centers(maps_of(np.zeros((1, 2, 3, 4), np.float32)), k=k, stride=4)
+
+
+def test_maps_that_do_not_belong_together_are_refused() -> None:
+    maps = maps_of(np.zeros((1, 2, 3, 4), np.float32))
+    for name, shape in (("size", (1, 2, 3, 5)), ("offset", (1, 3, 3, 4)), ("heatmap", (2, 3, 4))):
+        with pytest.raises(ValueError, match="do not belong together"):
+            decode_centers({**maps, name: np.zeros(shape, np.float32)}, k=1, stride=4)
+
+
+def test_the_inputs_are_not_modified() -> None:
+    maps = maps_of(np.random.default_rng(1).normal(size=(2, 3, 8, 6)).astype(np.float32))
+    before = {name: array.copy() for name, array in maps.items()}
+    decode_centers(maps, k=5, stride=4)
+    merge_flipped(maps)
+    assert all((maps[name] == before[name]).all() for name in maps)
+
+
+def test_the_neighbourhood_is_three_by_three_and_ends_at_the_border() -> None:
+    maps = np.random.default_rng(0).normal(size=(2, 5, 4))
+    for image, y, x in np.ndindex(*maps.shape):
+        expected = maps[image, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max()
+        assert neighbourhood_maximum(maps)[image, y, x] == expected
+
+
+def test_the_sigmoid_does_not_overflow() -> None:
+    np.testing.assert_allclose(sigmoid(np.asarray([-1e5, -2, 0, 2, 1e5])), [0, 1 / (1 + np.e**2), 0.5, 1 / (1 + np.e**-2), 1])
+
+
+def test_merging_with_the_mirror_image_averages_probabilities_and_sizes() -> None:
+    maps = maps_of(np.random.default_rng(2).normal(size=(4, 3, 5, 6)).astype(np.float32) * 4)
+    merged = merge_flipped(maps)
+    probability = (sigmoid(maps["heatmap"][:2]) + sigmoid(maps["heatmap"][2:, :, :, ::-1])) / 2
+    np.testing.assert_allclose(sigmoid(merged["heatmap"]), probability, atol=1e-6)
+    np.testing.assert_allclose(merged["size"], (maps["size"][:2] + maps["size"][2:, :, :, ::-1]) / 2, atol=1e-6)
+    np.testing.assert_array_equal(merged["offset"], maps["offset"][:2])
+    assert {array.dtype.name for array in merged.values()} == {"float32"}
+
+
+def test_merging_with_the_mirror_image_keeps_certainty_finite() -> None:
+    merged = merge_flipped(maps_of(np.asarray([-500.0, 500.0], np.float32).reshape(1, 1, 1, 2).repeat(2, 0)))
+    np.testing.assert_allclose(merged["heatmap"].ravel(), [0, 0], atol=1e-6)  # the mirror image says the opposite
+
+
+def test_an_odd_number_of_images_has_no_mirror_images() -> None:
+    with pytest.raises(ValueError, match="mirror"):
+        merge_flipped(maps_of(np.zeros((3, 1, 2, 2), np.float32)))
+
+
+def detections(scores: list[float]) -> Detections:
+    return Detections(np.zeros((len(scores), 4)), np.asarray(scores), np.arange(len(scores)), ("a",) * 9)
+
+
+def test_equal_scores_may_exceed_the_limit() -> None:
+    merged = merge_scales([detections([0.9, 0.5, 0.1]), detections([0.5, 0.5, 0.3])], limit=2)
+    np.testing.assert_allclose(merged.scores, [0.9, 0.5, 0.5, 0.5], rtol=1e-6)
+    assert merged.class_ids.tolist() == [0, 1, 0, 1]
+    assert merged.class_names == ("a",) * 9
+
+
+def test_merging_nothing_is_refused() -> None:
+    for parts, limit in (([], 5), ([detections([])], 0)):
+        with pytest.raises(ValueError, match="at least 1"):
+            merge_scales(parts, limit=limit)
+    assert len(merge_scales([detections([])], limit=1)) == 0
+
+
+def test_decoded_arrays_of_any_type_are_read() -> None:
+    arrays = {"boxes": np.ones((2, 3, 4), np.float64), "scores": np.ones((2, 3)), "class_ids": np.full((2, 3), 1.9999999)}
+    found = read_decoded(arrays)
+    assert [len(d) for d in found] == [3, 3]
+    assert found[0].class_ids.tolist() == [2, 2, 2]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import nnabla as nn
+import numpy as np
+import pytest
+
+from centernet.export.onnx.model import CONVERTERS
+from centernet.structures import Array
+from centernet.tasks.ctdet.decode import decode_centers, read_decoded
+from centernet.tasks.ctdet.graph import decode_graph
+
+
+def maps_of(shape: tuple[int, int, int, int], seed: int = 0) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    batch, _, rows, columns = shape
+    heatmap = rng.permutation(np.linspace(-6, 6, int(np.prod(shape)))).reshape(shape)  # no two scores are equal
+    size, offset = (rng.random((batch, 2, rows, columns)) for _ in range(2))
+    return {name: array.astype(np.float32) for name, array in (("heatmap", heatmap), ("size", size), ("offset", offset))}
+
+
+def graph_of(maps: dict[str, Array], k: int) -> dict[str, nn.Variable]:
+    return decode_graph({name: nn.Variable.from_numpy_array(array) for name, array in maps.items()}, k=k, stride=4, layout="nchw")
+
+
+@pytest.mark.parametrize(("shape", "k"), [((2, 3, 8, 6), 10), ((1, 5, 3, 2), 8), ((1, 1, 1, 1), 1), ((1, 2, 33, 47), 100)])
+def test_the_graph_equals_the_arrays_where_there_are_maxima(shape: tuple[int, int, int, int], k: int) -> None:
+    maps = maps_of(shape)
+    graph = graph_of(maps, k)
+    assert {name: variable.shape for name, variable in graph.items()} == {
+        "boxes": (shape[0], k, 4),
+        "scores": (shape[0], k),
+        "class_ids": (shape[0], k),
+    }
+    nn.forward_all(list(graph.values()))
+    found = read_decoded({name: variable.d for name, variable in graph.items()})
+    for one, other in zip(found, decode_centers(maps, k=k, stride=4), strict=True):
+        peaks = np.count_nonzero(other.scores)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+        np.testing.assert_allclose(one.boxes[:peaks], other.boxes[:peaks], atol=1e-4)
+        np.testing.assert_array_equal(one.class_ids[:peaks], other.class_ids[:peaks])
+
+
+def test_every_cell_of_a_large_map_is_found_where_it_is() -> None:
+    rows, columns = 40, 56
+    for cell in range(0, rows * columns, 97):
+        maps = {"heatmap": np.full((1, 1, rows, columns), -9, np.float32)}
+        maps["heatmap"].reshape(-1)[cell] = 5
+        maps |= {name: np.zeros((1, 2, rows, columns), np.float32) for name in ("size", "offset")}
+        boxes = graph_of(maps, 1)["boxes"]
+        boxes.forward()
+        x, y = 4 * (cell % columns), 4 * (cell // columns)
+        assert boxes.d.ravel().tolist() == [x, y, x, y]
+
+
+@pytest.mark.parametrize("k", [0, 25])
+def test_k_out_of_range_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 24"):
+        graph_of(maps_of((1, 2, 3, 4)), k)
+
+
+def test_the_exporter_knows_every_function_of_the_graph() -> None:
+    used: set[str] = set()
+    for variable in graph_of(maps_of((1, 2, 8, 8)), 4).values():
+        variable.visit(lambda function: used.add(function.info.type_name))
+    assert used <= set(CONVERTERS)
