@@ -6,7 +6,6 @@ import importlib.util
 import json
 import math
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +15,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def report(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """benchmarks/report.py, which is no part of a package."""
     spec = importlib.util.spec_from_file_location("report", BENCHMARKS / "report.py")
     assert spec is not None
@@ -24,11 +23,12 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "report", module)  # where dataclasses look for a class's module
     spec.loader.exec_module(module)
-    yield module
+    return module
 
 
 @pytest.mark.parametrize(
-    ("value", "at_least", "ok"), [(1.05, False, True), (1.06, False, False), (1.05, True, True), (1.04, True, False), (math.nan, True, False)]
+    ("value", "at_least", "ok"),
+    [(1.05, False, True), (1.06, False, False), (1.05, True, True), (1.04, True, False), (math.nan, True, False)],
 )
 def test_a_claim_holds_up_to_its_aim(report: ModuleType, value: float, at_least: bool, ok: bool) -> None:
     assert report.Claim("name", value, 1.05, "ratio", at_least=at_least).ok is ok
