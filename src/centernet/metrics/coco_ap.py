@@ -84,8 +84,11 @@ class CocoAP:
         stats = [float(value) for value in evaluation.stats]
         # (IoU threshold, recall, class, area range, detections per image)
         precision = evaluation.eval["precision"][:, :, :, 0, -1]
+        # pycocotools sorts the categories by id, which need not be the order of the classes
+        places = np.argsort(np.argsort(self._classes.category_ids))
         per_class = {
-            name: ClassAP(AP=_mean(precision[:, :, k]), AP50=_mean(precision[0, :, k])) for k, name in enumerate(self._classes.names)
+            name: ClassAP(AP=_mean(precision[:, :, k]), AP50=_mean(precision[0, :, k]))
+            for name, k in zip(self._classes.names, places, strict=True)
         }
         return CocoResult(
             AP=stats[0],
