@@ -18,6 +18,8 @@ from centernet.errors import TrainingError
 from centernet.structures import Array
 
 BEST_BY = "AP"
+# SIGUSR1, because mpirun hands that one on to its processes and leaves them the time to react.
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Batch(Protocol):
@@ -82,6 +84,8 @@ class Trainer:
     learning_rate: (epoch, batch) -> rate. validation_losses: () -> mean losses of held-out batches, `total` among
     them; metrics: (epoch) -> held-out metrics, `AP` decides which model is the best. Both are collective and run every
     `validate_every` epochs, epoch 0 counting, and after the last. checkpointer, monitors: only rank 0's are used.
+    save_every: epochs between checkpoints. save_seconds: time between those written inside an epoch, for the processes
+    that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop.
     """
 
     step: TrainStep
@@ -92,18 +96,22 @@ class Trainer:
     checkpointer: Checkpointer | None = None
     monitors: Sequence[Monitor] = ()
     validation_losses: Callable[[], Mapping[str, float]] | None = None
-    metrics: Callable[[int], Mapping[str, float]] | None = None
+    metrics: Callable[[int], Mapping[str, Any]] | None = None
     validate_every: int = 5
     save_every: int = 5
+    save_seconds: float = 600.0
     _stop: list[int] = field(default_factory=list, init=False)
+    _saved: float = field(default=0.0, init=False)
+    _written: Progress | None = field(default=None, init=False)
 
     def fit(self, start: Progress | None = None) -> FitResult:
-        """Train from `start` to the end, or until SIGTERM or SIGINT: then the step is finished and a checkpoint written.
+        """Train from `start` to the end, or until a signal of STOPS: then the step is finished and a checkpoint written.
 
         Raises:
             TrainingError: a loss is not finite; the text names the images of its batch.
         """
         progress = start or Progress()
+        self._saved = perf_counter()
         with ending_all(self.communicator), _signals(self._stop):
             for monitor in self._listeners:
                 monitor.started(progress)
@@ -139,6 +147,8 @@ class Trainer:
                     break
                 if self.communicator.any(bool(self._stop)):
                     return progress
+                if perf_counter() - self._saved > self.save_seconds:
+                    self._save(progress)
         if progress.batch < length:
             raise TrainingError(f"epoch {epoch} ended after {progress.batch} batches, expected {length}")
         return replace(progress, epoch=epoch + 1, batch=0)
@@ -168,7 +178,8 @@ class Trainer:
 
     def _validate(self, epoch: int, progress: Progress) -> Progress:
         losses = self.validation_losses() if self.validation_losses else {}
-        metrics = self.metrics(epoch) if self.metrics else {}
+        measured = self.metrics(epoch) if self.metrics else {}
+        metrics = {name: float(value) for name, value in measured.items() if isinstance(value, (int, float))}
         if not losses and not metrics:
             return progress
         for monitor in self._listeners:
@@ -181,8 +192,10 @@ class Trainer:
         return replace(progress, best=value, best_epoch=epoch)
 
     def _save(self, progress: Progress) -> None:
-        if self.checkpointer is not None and self.communicator.rank == 0:
+        self._saved = perf_counter()
+        if self.checkpointer is not None and self.communicator.rank == 0 and progress != self._written:
             self.checkpointer.save(self.step, progress)
+            self._written = progress
 
     def _is_due(self, epoch: int, every: int) -> bool:
         return epoch % every == 0 or epoch == self.num_epochs - 1
@@ -228,14 +241,14 @@ def _timed(batches: Iterator[Any]) -> Generator[tuple[Any, float], None, None]:
 
 @contextmanager
 def _signals(received: list[int]) -> Iterator[None]:
-    """Note SIGTERM and SIGINT instead of dying of them; a second one kills as usual."""
+    """Note the signals of STOPS instead of dying of them; a second one acts as usual."""
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, previous[number])
 
     received.clear()
-    previous: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous: dict[int, Any] = {number: signal.getsignal(number) for number in STOPS}
     for number in previous:
         signal.signal(number, note)
     try:

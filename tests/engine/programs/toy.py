@@ -73,7 +73,9 @@ def draw_parameters(seed: int = 0) -> None:
         parameter.d = (np.abs(values) + 0.5 if name.endswith(("gamma", "var")) else values).astype(np.float32)
 
 
-def make_step(communicator: Communicator, *, batch_stat: bool = True, scaling: LossScalingConfig | None = None, **options: Any) -> TrainStep:
+def make_step(
+    communicator: Communicator, *, batch_stat: bool = True, scaling: LossScalingConfig | None = None, **options: Any
+) -> TrainStep:
     solver = Solver(options.pop("solver", SolverConfig(weight_decay=1e-3)))
     return TrainStep(
         lambda inputs: losses(inputs, batch_stat),
@@ -86,7 +88,9 @@ def make_step(communicator: Communicator, *, batch_stat: bool = True, scaling: L
     )
 
 
-def make_trainer(communicator: Communicator, folder: Path | None, *, num_epochs: int = 3, loader: Loader | None = None, **options: Any) -> Trainer:
+def make_trainer(
+    communicator: Communicator, folder: Path | None, *, num_epochs: int = 3, loader: Loader | None = None, **options: Any
+) -> Trainer:
     schedule = ScheduleConfig(base_lr=1e-2, warmup_epochs=1)
 
     def rate(epoch: int, batch: int) -> float:

@@ -1,0 +1,175 @@
+"""What training leaves to read: the predecessor's series files and one CSV; both survive a resume."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+
+from centernet.engine.checkpoint import Progress
+from centernet.engine.step import StepReport
+from centernet.errors import OutputError
+from centernet.weights.store import write_atomically
+
+# The predecessor's names; those of the loss terms come from the task.
+TRAINING, VALIDATION, MAP, TIMER = "Training-Loss", "Validation-Loss", "Val-mAP", "time"
+VALIDATION_PREFIX = "val_"
+
+
+class SeriesFiles:
+    """NNabla Monitor files, `<name>.series.txt` with a line `epoch value` each, and `time.timer.txt`.
+
+    Unlike NNabla's own they keep the lines from before a resume.
+
+    Args:
+        published_names: loss term -> the predecessor's name (`heatmap` -> `hm_loss`).
+    """
+
+    def __init__(self, folder: Path, *, published_names: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._names = dict(published_names)
+        self._begun = self._lap = perf_counter()
+        self._before = 0.0
+
+    def started(self, progress: Progress) -> None:
+        """Drop what is about to be trained again."""
+        _make(self.folder)
+        for path in (*self.folder.glob("*.series.txt"), *self.folder.glob("*.timer.txt")):
+            lines = [line for line in path.read_text().splitlines(keepends=True) if int(line.split()[0]) < progress.epoch]
+            write_atomically(path, "".join(lines).encode())
+        self._begun = self._lap = perf_counter()
+        self._before = progress.seconds
+
+    def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
+        """Nothing: these files have a line per epoch."""
+
+    def epoch_ended(self, epoch: int, losses: Mapping[str, float], *, learning_rate: float) -> None:
+        """A line in each loss's file, and in the timer's: epoch, seconds since the last, 1, seconds since the start."""
+        for name, value in losses.items():
+            self._add(TRAINING if name == "total" else self._names.get(name, name), epoch, value)
+        now = perf_counter()
+        line = f"{epoch} {now - self._lap} 1 {self._before + now - self._begun}\n"
+        self._lap = now
+        _append(self.folder / f"{TIMER}.timer.txt", line)
+
+    def validated(self, epoch: int, losses: Mapping[str, float], metrics: Mapping[str, float]) -> None:
+        """A line in each validation file."""
+        for name, value in losses.items():
+            self._add(VALIDATION if name == "total" else VALIDATION_PREFIX + self._names.get(name, name), epoch, value)
+        if "AP" in metrics:
+            self._add(MAP, epoch, metrics["AP"])
+
+    def ended(self, text: str) -> None:
+        """Nothing left to write."""
+
+    def _add(self, name: str, epoch: int, value: float) -> None:
+        _append(self.folder / f"{name}.series.txt", f"{epoch} {value:g}\n")
+
+
+class CsvFile:
+    """One table: a row of kind `step` every so many iterations, `epoch` after each, `validation` after each of those.
+
+    Args:
+        every: iterations between rows.
+    """
+
+    FIRST = ("kind", "epoch", "iteration", "seconds", "learning_rate", "images_per_second", "gradient_norm", "loss")
+
+    def __init__(self, path: Path, *, every: int = 50) -> None:
+        self.path = path
+        self._every = every
+        self._columns: list[str] = []
+        self._images = 0
+        self._progress = self._last = Progress()
+
+    def started(self, progress: Progress) -> None:
+        """Drop the rows of what is about to be trained again; keep the others and their columns."""
+        _make(self.path.parent)
+        rows = read_csv(self.path) if self.path.exists() else []
+        kept = [row for row in rows if _is_before(row, progress)]
+        self._columns = list(dict.fromkeys([*self.FIRST, *(key for row in rows for key in row)]))
+        self._rewrite(kept)
+        self._progress = self._last = progress
+
+    def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
+        """The numbers of this very step; only images/s is a mean since the last row."""
+        self._progress = progress
+        self._images += num_images
+        if progress.iteration % self._every:
+            return
+        speed = self._images / max(progress.seconds - self._last.seconds, 1e-9)
+        self._images, self._last = 0, progress
+        numbers = {"learning_rate": learning_rate, "images_per_second": speed, "gradient_norm": report.gradient_norm}
+        self._write("step", progress.epoch, {**numbers, "loss": report.total, **report.losses})
+
+    def epoch_ended(self, epoch: int, losses: Mapping[str, float], *, learning_rate: float) -> None:
+        """The means."""
+        terms = {name: value for name, value in losses.items() if name != "total"}
+        self._write("epoch", epoch, {"learning_rate": learning_rate, **({"loss": losses["total"]} if losses else {}), **terms})
+
+    def validated(self, epoch: int, losses: Mapping[str, float], metrics: Mapping[str, float]) -> None:
+        """Losses in the same columns as in training, every metric in its own."""
+        terms = {("loss" if name == "total" else name): value for name, value in losses.items()}
+        self._write("validation", epoch, {**terms, **metrics})
+
+    def ended(self, text: str) -> None:
+        """Nothing left to write."""
+
+    def _write(self, kind: str, epoch: int, numbers: Mapping[str, float]) -> None:
+        row = {"kind": kind, "epoch": str(epoch), "iteration": str(self._progress.iteration), "seconds": f"{self._progress.seconds:.3f}"}
+        row |= {name: f"{value:.7g}" for name, value in numbers.items()}
+        new = [name for name in row if name not in self._columns]
+        if new:
+            self._columns += new
+            self._rewrite(read_csv(self.path))
+        _append(self.path, _csv_text(self._columns, [row], header=False))
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        write_atomically(self.path, _csv_text(self._columns, rows, header=True).encode())
+
+
+def read_series(path: Path) -> tuple[list[int], list[float]]:
+    """(epochs, values) of a series file; empty where there is none."""
+    lines = path.read_text().split("\n") if path.exists() else []
+    pairs = [line.split() for line in lines if line]
+    return [int(pair[0]) for pair in pairs], [float(pair[1]) for pair in pairs]
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows, without the empty cells."""
+    with path.open(newline="") as file:
+        return [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def _is_before(row: Mapping[str, str], progress: Progress) -> bool:
+    return int(row["iteration"]) <= progress.iteration if row["kind"] == "step" else int(row["epoch"]) < progress.epoch
+
+
+def _csv_text(columns: list[str], rows: list[dict[str, str]], *, header: bool) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _make(folder: Path) -> None:
+    _writing(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
+
+
+def _append(path: Path, text: str) -> None:
+    def append() -> None:
+        with path.open("a") as file:
+            file.write(text)
+
+    _writing(path, append)
+
+
+def _writing(path: Path, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
