@@ -123,3 +123,37 @@ def test_the_best_score_decides_the_order_not_the_order_of_images() -> None:
     metric = VocAP(annotations_of([[1, 1, 10, 10]], [0]), CLASSES)
     metric.update(0, Detections(np.asarray([[50, 50, 60, 60], [1, 1, 10, 10]]), np.asarray([0.3, 0.7]), np.asarray([0, 0])))
     np.testing.assert_allclose(metric.curve(0).precision, [1, 0.5])
+
+
+def slow_curve(found: list[list[float]], truth: list[list[float]], ignored: list[bool]) -> tuple[list[float], list[float]]:
+    """One detection after the other, as the development kit does it."""
+    taken, right, wrong, recall, precision = set(), 0, 0, [], []
+    for image, *box in found:
+        best, match = 0.0, -1
+        for i, (truth_image, *other) in enumerate(truth):
+            across, down = (min(box[2 + a], other[2 + a]) - max(box[a], other[a]) + 1 for a in (0, 1))
+            areas = [(b[2] - b[0] + 1) * (b[3] - b[1] + 1) for b in (box, other)]
+            shared = max(across, 0) * max(down, 0)
+            if image == truth_image and shared / (sum(areas) - shared) > best:
+                best, match = shared / (sum(areas) - shared), i
+        if best <= 0.5:
+            wrong += 1
+        elif not ignored[match]:
+            right, wrong = right + (match not in taken), wrong + (match in taken)
+            taken.add(match)
+        recall.append(right / ignored.count(False))
+        precision.append(right / max(right + wrong, 1))
+    return recall, precision
+
+
+def test_the_curve_equals_its_slow_version() -> None:
+    rng = np.random.default_rng(1)
+    truth = [[image, *corner, *(corner + 30)] for image in range(12) for corner in rng.uniform(0, 60, (image % 4, 2)).round()]
+    ignored = (rng.random(len(truth)) < 0.2).tolist()
+    chosen = [truth[i] for i in rng.integers(0, len(truth), 30)]
+    found = [[image if rng.random() < 0.9 else 20, *(np.asarray(box) + rng.normal(0, 4, 4)).round()] for image, *box in chosen]
+    curve = curve_of(found, truth, ignored)
+    recall, precision = slow_curve(found, truth, ignored)
+    np.testing.assert_allclose(curve.recall, recall)
+    np.testing.assert_allclose(curve.precision, precision)
+    assert 0.2 < curve.recall[-1] < 1

@@ -60,24 +60,19 @@ def precision_recall(
     Returns:
         The curve; without an object to find it is nan throughout.
     """
-    is_taken = np.zeros(len(truth_boxes), bool)
-    is_right, is_wrong = np.zeros(len(boxes)), np.zeros(len(boxes))
-    first, last = (np.searchsorted(truth_index, image_index, side) for side in ("left", "right"))
-    boxes, truth_boxes = boxes.astype(np.float64), truth_boxes.astype(np.float64)
-    for i in range(len(boxes)):
-        overlaps = _inclusive_iou(boxes[i], truth_boxes[first[i] : last[i]])
-        match = first[i] + int(overlaps.argmax()) if len(overlaps) else -1
-        if match < 0 or overlaps[match - first[i]] <= min_overlap:
-            is_wrong[i] = 1
-        elif not is_ignored[match]:
-            is_right[i], is_wrong[i] = not is_taken[match], is_taken[match]
-            is_taken[match] = True
+    overlap, match = _best_matches(image_index, boxes, truth_index, truth_boxes)
+    is_hit = overlap > min_overlap
+    is_counted = np.ones(len(boxes), bool)
+    is_counted[is_hit] = ~is_ignored[match[is_hit]]
+    hits = np.flatnonzero(is_hit & is_counted)
+    is_right = np.zeros(len(boxes), bool)
+    is_right[hits[np.unique(match[hits], return_index=True)[1]]] = True  # of each object, the best that found it
     num_objects = int(np.count_nonzero(~is_ignored))
     if num_objects == 0:
         return Curve(np.full(len(boxes), np.nan), np.full(len(boxes), np.nan), 0)
-    right, wrong = np.cumsum(is_right), np.cumsum(is_wrong)
-    # nothing counted yet if the best detections found ignored objects
-    return Curve(right / num_objects, right / np.maximum(right + wrong, np.finfo(np.float64).eps), num_objects)
+    # both are 0 until the first that counts
+    right, wrong = np.cumsum(is_right), np.cumsum(is_counted & ~is_right)
+    return Curve(right / num_objects, right / np.maximum(right + wrong, 1), num_objects)
 
 
 def eleven_point_ap(curve: Curve) -> float:
@@ -162,11 +157,25 @@ class VocAP:
         )
 
 
-def _inclusive_iou(box: Array, others: Array) -> Array:
-    """IoU of one box (4,) with others (n, 4), areas counted in pixels, corners inclusive."""
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]) + 1
-    shared = np.maximum(sides, 0).prod(axis=1)
-    return np.asarray(shared / ((box[2:] - box[:2] + 1).prod() + (others[:, 2:] - others[:, :2] + 1).prod(axis=1) - shared))
+def _best_matches(image_index: Array, boxes: Array, truth_index: Array, truth_boxes: Array) -> tuple[Array, Array]:
+    """Each box's largest IoU with an object of its image, and that object's index: (n,) float64, (n,) int64; 0 and -1 without."""
+    first, last = (np.searchsorted(truth_index, image_index, side) for side in ("left", "right"))
+    num_pairs = last - first
+    box = np.repeat(np.arange(len(boxes)), num_pairs)
+    truth = np.arange(len(box)) - np.repeat(np.cumsum(num_pairs) - num_pairs - first, num_pairs)
+    ious = _inclusive_iou(boxes[box].astype(np.float64), truth_boxes[truth].astype(np.float64))
+    overlap, match = np.zeros(len(boxes)), np.full(len(boxes), -1)
+    np.maximum.at(overlap, box, ious)
+    best = np.flatnonzero(ious == overlap[box])[::-1]  # written backwards, so that the first of equals stays
+    match[box[best]] = truth[best]
+    return overlap, match
+
+
+def _inclusive_iou(boxes: Array, others: Array) -> Array:
+    """IoU of pairs, (n, 4) each, areas counted in pixels, corners inclusive: (n,)."""
+    shared = np.maximum(np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2]) + 1, 0).prod(axis=1)
+    areas = [(corners[:, 2:] - corners[:, :2] + 1).prod(axis=1) for corners in (boxes, others)]
+    return np.asarray(shared / (areas[0] + areas[1] - shared))
 
 
 def _mean(values: Array) -> float:
