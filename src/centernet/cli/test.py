@@ -1,0 +1,113 @@
+"""`centernet test`: average precision of a model file, or of every checkpoint of a training."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from centernet.cli import machine, options
+from centernet.errors import ConfigError, WeightsError
+
+if TYPE_CHECKING:
+    from centernet.experiment.detector import Detector
+
+DESCRIPTION = """Measure average precision.
+
+  centernet test --data_dir DIR --checkpoint FILE.h5
+  centernet test --data_dir DIR --checkpoint_dir DIR     every params_N.h5, in order of N
+
+Writes results.json (numbers and how they were measured) and detections.json (COCO's result list). Under mpirun the images are
+shared among the processes."""
+
+BATCH_SIZE = 4
+
+
+def main(typed: Sequence[str], *, program: str) -> int:
+    """Measure, print and write."""
+    parser = options.make_parser("test", DESCRIPTION, program=program)
+    arguments = options.parse(parser, "test", typed)
+    given = vars(arguments)
+    if ("checkpoint" in given) == ("checkpoint_dir" in given):
+        raise ConfigError("give one of --checkpoint FILE and --checkpoint_dir DIR")
+    if "checkpoint" in given:
+        _Test(arguments).one(machine.checkpoint(arguments))
+    else:
+        _Test(arguments).many(given["checkpoint_dir"].expanduser())
+    return 0
+
+
+def numbered(folder: Path) -> list[tuple[int, Path]]:
+    """(N, path) of every params_N.h5 below a folder, in order of N; WeightsError if there is none."""
+    named = [(re.fullmatch(r"params_(\d+)", path.stem), path) for path in folder.rglob("params_*.h5")]
+    found = sorted((int(match.group(1)), path) for match, path in named if match)
+    if not found:
+        raise WeightsError(f"{folder}: no params_N.h5 in it" if folder.is_dir() else f"{folder}: no such folder")
+    return found
+
+
+class _Test:
+    """The typed options, and the processes that share the images."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        from centernet.experiment.processes import join
+
+        self.arguments = arguments
+        self.processes = join()
+
+    def one(self, path: Path) -> None:
+        """One model file; results go to the output folder."""
+        from centernet.experiment import report
+        from centernet.experiment.output import make_folder
+
+        with self.processes.ending_all():
+            results, detections = self._measure(path)
+            if self.processes.rank:
+                return
+            folder = make_folder(vars(self.arguments).get("output", Path("exp") / f"test_{path.stem}"))
+            files = [
+                report.write_json(folder / "results.json", results),
+                report.write_json(folder / "detections.json", detections),
+            ]
+            print("\n".join(["", report.table(results), "", *(f"wrote {file}" for file in files)]))
+
+    def many(self, folder: Path) -> None:
+        """Every checkpoint of a folder, into which the series and its plot go."""
+        from centernet.experiment import report
+
+        with self.processes.ending_all():
+            points = []
+            for number, path in numbered(folder):
+                results, _ = self._measure(path)
+                points.append((number, results["AP"]))
+                if not self.processes.rank:
+                    print(f"{path}: AP {results['AP']:.4f}")
+            if not self.processes.rank:
+                for file in report.write_series(folder, points):
+                    print(f"wrote {file}")
+
+    def _measure(self, path: Path) -> tuple[dict[str, Any], list[dict[str, object]]]:
+        from centernet.experiment import choice, evaluate, report
+        from centernet.experiment.assembly import open_split
+
+        detector = self._open(path)
+        chosen = options.choice(self.arguments)
+        config = (
+            choice.experiment(chosen)
+            if chosen.yaml is not None
+            else choice.from_description(chosen, detector.description.experiment, source=str(path))
+        )
+        dataset = open_split(config.data, "val")
+        evaluate.check_classes(dataset.classes, detector.description.classes, source=str(config.data.root))
+        protocol = report.protocol_text(detector, metric=evaluate.protocol_of(config.data), num_images=len(dataset))
+        if not self.processes.rank:
+            print(f"{path}: " + ", ".join(f"{key} {value}" for key, value in protocol.items()))
+        metric = evaluate.metric_for(detector.assembly.task, dataset, config.data)
+        numbers = evaluate.evaluate(detector, dataset, metric, self.processes.communicator, on_bad_image=config.data.on_bad_image)
+        return {**numbers, "protocol": protocol, "model": str(path)}, metric.detections_json()
+
+    def _open(self, path: Path) -> Detector:
+        threads = self.processes.threads_each
+        return machine.open_detector(path, self.arguments, precision="float32", batch_size=BATCH_SIZE, threads=threads)

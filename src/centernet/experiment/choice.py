@@ -1,0 +1,127 @@
+"""Which experiment a command line means: YAML file, the family's words, single keys, or what a model file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from centernet import config as configuration
+from centernet import plugins
+from centernet.config import Tree
+from centernet.errors import ConfigError
+from centernet.experiment import family
+from centernet.experiment.assembly import TASKS
+from centernet.experiment.schema import ExperimentConfig
+
+FAMILY_WORDS = ("dataset", "arch", "num_layers", "head_conv", "mixed_precision", "channel_last")
+COMMAND_LINE = "command line"
+TRAIN_DEFAULTS: dict[str, Tree] = {
+    "coco": {"epochs": 140, "batch_size": 32, "schedule": {"lr_steps": [90, 120]}},
+    "pascal": {"epochs": 70, "batch_size": 32, "schedule": {"lr_steps": [45, 60]}},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was typed. yaml: `--train-config`. words: the family's options that were typed, by name (`FAMILY_WORDS`).
+
+    keys: dotted configuration key → value, from options. assignments: texts of `--set`. input_size: (height, width).
+    """
+
+    task: str | None = None
+    yaml: Path | None = None
+    words: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    assignments: Sequence[str] = ()
+    input_size: tuple[int, int] | None = None
+
+    @property
+    def names_a_network(self) -> bool:
+        """Whether enough was typed to build a network without a file's own description."""
+        return self.yaml is not None or "arch" in self.words or "dataset" in self.words
+
+
+def task_names() -> list[str]:
+    """The task words there are."""
+    return plugins.names(TASKS)
+
+
+def experiment(choice: Choice) -> ExperimentConfig:
+    """The experiment that was asked for, validated.
+
+    Raises:
+        ConfigError: nothing names a network, a typed option contradicts the YAML, or a value is wrong.
+    """
+    tree, source = _base(choice)
+    tree = _with_input_size(tree, choice)
+    for key, value in choice.keys.items():
+        configuration.assign(tree, key, value)
+    tree = configuration.override(tree, choice.assignments)
+    # A batch size that was typed replaces the file's, whichever of the two kinds that has.
+    if "train.batch_size" in choice.keys:
+        tree["train"].pop("global_batch_size", None)
+    config = configuration.validate(ExperimentConfig, tree, source=source)
+    check_task(choice.task, configuration.to_tree(config), source=source)
+    return config
+
+
+def from_description(choice: Choice, described: Mapping[str, Any], *, source: str) -> ExperimentConfig:
+    """The experiment a model file was trained in, with the typed keys on top; typed words must agree with it."""
+    tree: Tree = {**described, "train": {"batch_size": 1}}
+    check_agreement(choice, tree, source)
+    check_task(choice.task, tree, source=source)
+    tree = _with_input_size(tree, choice)
+    for key, value in choice.keys.items():
+        configuration.assign(tree, key, value)
+    return configuration.validate(ExperimentConfig, configuration.override(tree, choice.assignments), source=source)
+
+
+def check_task(typed: str | None, tree: Mapping[str, Any], *, source: str) -> None:
+    """ConfigError where the task word names another task than the configuration or the file."""
+    own = tree.get("task", {}).get("name")
+    if typed is not None and typed != own:
+        raise ConfigError(f"task '{typed}' was asked for, but {source} is for task '{own}'")
+
+
+def _base(choice: Choice) -> tuple[Tree, str]:
+    if choice.yaml is not None:
+        source = str(choice.yaml)
+        tree = configuration.read_yaml(choice.yaml)
+        if family.is_predecessors(tree):
+            tree = family.translate(tree, source=source)
+        check_agreement(choice, tree, source)
+        return tree, source
+    if not choice.names_a_network:
+        raise ConfigError("which experiment? Give --train-config FILE.yaml, or --dataset, --arch and --num_layers")
+    words = choice.words
+    dataset, arch = words.get("dataset", "coco"), words.get("arch", "resnet")
+    tree = family.preset(dataset, arch, words.get("num_layers", family.default_depth(arch)))
+    tree["train"] = configuration.merge({}, TRAIN_DEFAULTS[dataset])
+    if words.get("head_conv", -1) >= 0:
+        tree["model"]["head"]["hidden_channels"] = words["head_conv"]
+    precision = {**(family.MIXED_PRECISION if words.get("mixed_precision") else {})}
+    if words.get("mixed_precision"):
+        precision["loss_scaling"] = {"scale": 4, "dynamic": True}
+    if words.get("channel_last"):
+        precision["channel_last"] = True
+    tree["train"]["precision"] = precision
+    return tree, COMMAND_LINE
+
+
+def _with_input_size(tree: Tree, choice: Choice) -> Tree:
+    if choice.input_size is None:
+        return configuration.override(tree, [])  # a copy
+    return configuration.merge(tree, {"data": {**tree.get("data", {}), "input_size": list(choice.input_size)}})
+
+
+def check_agreement(choice: Choice, tree: Mapping[str, Any], source: str) -> None:
+    """ConfigError where a typed word of the family contradicts the tree of a YAML or model file."""
+    lines = [
+        f"--{word} {choice.words[word]} was typed, but {source} says {value}; leave the option out, or use another file"
+        for word, value in family.words(tree).items()
+        if choice.words.get(word) not in (None, -1, value)
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))

@@ -1,0 +1,242 @@
+"""From a model file to something that detects: `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import nnabla as nn
+import numpy as np
+
+from centernet.engine.context import Device, Extension, resolve
+from centernet.errors import ConfigError, WeightsError
+from centernet.experiment import description as descriptions
+from centernet.experiment.assembly import Assembly, from_description
+from centernet.experiment.description import Description
+from centernet.export.nnp import read_description as read_nnp_description
+from centernet.export.onnx import read_metadata, to_onnx
+from centernet.inference.predictor import Inspection, Predictor
+from centernet.inference.preprocess import InputSpec
+from centernet.inference.session import NnablaSession, NnpSession, OnnxRuntimeSession, OpenVinoSession, Session, fastest_precision
+from centernet.structures import Array, Detections
+from centernet.weights.layout import convert
+from centernet.weights.match import LoadReport, assign
+from centernet.weights.store import ParameterFile, read_parameters
+
+Runtime = Literal["auto", "openvino", "nnabla", "onnxruntime"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+PARAMETER_FILES = (".h5", ".protobuf")
+DESCRIPTION_KEY = "centernet"  # of ONNX metadata
+NO_DESCRIPTION = "says nothing about its network; name it: --dataset, --arch and --num_layers, or --train-config"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a detector runs on.
+
+    runtime: auto is OpenVINO on a CPU and NNabla on a GPU. precision: auto is bfloat16 on a CPU with AMX, else float32.
+    extension, gpu: as `engine.context.resolve` takes them.
+    threads: of OpenVINO or ONNX Runtime; None: all cores.
+    """
+
+    runtime: Runtime = "auto"
+    precision: PrecisionChoice = "auto"
+    extension: Extension = "auto"
+    gpu: int | None = 0
+    threads: int | None = None
+
+    def device(self) -> Device:
+        """NNabla's; DeviceError where what was asked for is not there."""
+        return resolve(self.extension, gpu=self.gpu)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to detect; None is what the file says, or the task's default. See `schema.TestConfig`."""
+
+    k: int = 100
+    max_detections: int = 128
+    input_size: tuple[int, int] | None = None
+    keep_resolution: bool = False
+    scales: Sequence[float] = (1.0,)
+    batch_size: int = 1
+    with_maps: bool = False  # also give the heatmap out, for drawing
+
+
+class Detector(Predictor):
+    """A `Predictor` that knows its classes and where it came from: what `centernet.load` returns."""
+
+    def __init__(self, session: Session, assembly: Assembly, options: Options) -> None:
+        self.description = assembly.description
+        self.assembly = assembly
+        super().__init__(
+            session,
+            assembly.task.read_decoded,
+            input_spec(assembly.description, options),
+            class_names=assembly.description.class_names,
+            scales=options.scales,
+            merge=partial(assembly.task.merge_scales, limit=options.max_detections),
+            batch_size=options.batch_size,
+        )
+
+    def in_input(self, inspection: Inspection) -> Detections:
+        """What `inspect` found, in pixels of the network's input."""
+        return self.assembly.task.read_decoded(inspection.outputs)[0]
+
+    def heatmaps(self, inspection: Inspection) -> Array:
+        """The heatmaps of all classes, (C, h, w) in [0, 1]; the detector must have been opened `with_maps`."""
+        name = next(name for name, head in self.assembly.task.heads.items() if head.kind == "heatmap")
+        logits = inspection.outputs[name][0]
+        if self.description.layout == "nhwc":
+            logits = logits.transpose(2, 0, 1)
+        return np.asarray(1 / (1 + np.exp(-logits)))
+
+
+def load(
+    path: str | Path,
+    *,
+    described: Description | None = None,
+    machine: Machine | None = None,
+    options: Options | None = None,
+    **settings: Any,
+) -> Detector:
+    """Open a model file (.h5, .protobuf, .nnp or .onnx) for detection.
+
+    Args:
+        described: what a published file without a description of its own holds.
+        machine, options: where and how; or their fields as keywords: `load(path, runtime="nnabla", k=50)`.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another network, or does not say what it is.
+        ConfigError: an option does not fit the file. DeviceError: the runtime asked for cannot be had.
+    """
+    path = Path(path)
+    machine, options = _with_settings(machine or Machine(), options or Options(), settings)
+    if path.suffix in PARAMETER_FILES:
+        file = read_parameters(path)
+        assembly = from_description(for_machine(described_by(path, file, described), machine), source=str(path))
+        fill(assembly, file, what=path)
+        return detector(assembly, machine, options)
+    own = _exported_description(path)
+    _check_exported(path, own, options)
+    assembly = from_description(own, source=str(path))
+    return Detector(_exported_session(path, machine), assembly, options)
+
+
+def described_by(path: Path, file: ParameterFile, described: Description | None) -> Description:
+    """What a parameter file holds: its own words where it has some, else what it was called; WeightsError without both."""
+    if file.description is not None:
+        return descriptions.read(file.description, source=str(path))
+    if described is None:
+        raise WeightsError(f"{path}: {NO_DESCRIPTION}")
+    return described
+
+
+def for_machine(description: Description, machine: Machine) -> Description:
+    """The same network as the machine can run it: on a CPU NCHW with three channels, whatever it was trained with."""
+    if machine.device().is_gpu:
+        return description
+    return replace(description, layout="nchw", input_channels=3)
+
+
+def fill(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> LoadReport:
+    """Copy a file's parameters into the network, converted to its layout and channels; WeightsError where they do not fit."""
+    network = assembly.network
+    try:
+        parameters = convert(file.parameters, layout=network.layout, channels=assembly.description.input_channels)
+    except WeightsError as error:
+        raise WeightsError(f"{what}: {error}") from None
+    return assign(parameters, network.parameters(), what=what)
+
+
+def detector(assembly: Assembly, machine: Machine, options: Options) -> Detector:
+    """Detect with the parameters an assembly holds now; OpenVINO takes a copy, NNabla follows their changes."""
+    return Detector(_session(assembly, machine, options), assembly, options)
+
+
+def input_spec(description: Description, options: Options) -> InputSpec:
+    """The one preprocessing, as a model file fixes it and the options change it."""
+    return InputSpec(
+        size=options.input_size or description.input_size,
+        normalization=description.normalization,
+        channels=description.input_channels,
+        layout=description.layout,
+        keep_resolution=options.keep_resolution,
+    )
+
+
+def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: bool = False) -> dict[str, nn.Variable]:
+    """The inference graph from a normalised image to decoded detections; `with_maps` adds the raw heads by name."""
+    maps = assembly.network(image)[-1]
+    height, width = image.shape[1:3] if assembly.network.layout == "nhwc" else image.shape[2:4]
+    cells = (height // assembly.network.stride) * (width // assembly.network.stride)
+    decoded = assembly.task.decode_graph(maps, k=min(k, cells), stride=assembly.network.stride, layout=assembly.network.layout)
+    return {**decoded, **(maps if with_maps else {})}
+
+
+def as_onnx(assembly: Assembly, shape: tuple[int, ...], *, k: int, with_maps: bool = False) -> bytes:
+    """The inference graph for one input shape as an ONNX model."""
+    image = nn.Variable(shape)
+    with assembly.network.parameter_scope(), nn.auto_forward(False):
+        outputs = outputs_of(assembly, image, k=k, with_maps=with_maps)
+        model: bytes = to_onnx(outputs, {"image": image}).SerializeToString()
+    return model
+
+
+def _session(assembly: Assembly, machine: Machine, options: Options) -> Session:
+    device = machine.device()
+    runtime = machine.runtime if machine.runtime != "auto" else ("nnabla" if device.is_gpu else "openvino")
+    if runtime == "nnabla":
+        return NnablaSession(lambda image: outputs_of(assembly, image, k=options.k, with_maps=options.with_maps), context=device.context)
+
+    def model(shape: tuple[int, ...]) -> bytes:
+        return as_onnx(assembly, shape, k=options.k, with_maps=options.with_maps)
+
+    if runtime == "onnxruntime":
+        spec = input_spec(assembly.description, options)
+        return OnnxRuntimeSession(model((options.batch_size, spec.channels, *spec.size)), threads=machine.threads)
+    return OpenVinoSession(model, precision=_precision(machine), threads=machine.threads)
+
+
+def _precision(machine: Machine) -> Literal["float32", "bfloat16"]:
+    return fastest_precision() if machine.precision == "auto" else machine.precision
+
+
+def _exported_session(path: Path, machine: Machine) -> Session:
+    if path.suffix == ".nnp":
+        return NnpSession(path, context=machine.device().context)
+    if machine.runtime == "onnxruntime":
+        return OnnxRuntimeSession(path, threads=machine.threads)
+    return OpenVinoSession(path, precision=_precision(machine), threads=machine.threads)
+
+
+def _exported_description(path: Path) -> Description:
+    if path.suffix not in (".nnp", ".onnx"):
+        raise WeightsError(f"{path}: '{path.suffix}' is not a model file; expected .h5, .protobuf, .nnp or .onnx")
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such model file")
+    text = read_nnp_description(path) if path.suffix == ".nnp" else read_metadata(path).get(DESCRIPTION_KEY)
+    if text is None:
+        raise WeightsError(f"{path}: holds no description 'centernet', so it was not exported by this project")
+    return descriptions.read(text, source=str(path))
+
+
+def _check_exported(path: Path, own: Description, options: Options) -> None:
+    if options.input_size is not None and options.input_size != own.input_size:
+        size, asked = "x".join(map(str, own.input_size)), "x".join(map(str, options.input_size))
+        raise ConfigError(f"{path}: was exported for input {size}, found --input_res {asked}; use the parameters (.h5), or export again")
+    if options.keep_resolution:
+        raise ConfigError(f"{path}: was exported for one input size, so --keep_res does not fit; use the parameters (.h5)")
+
+
+def _with_settings(machine: Machine, options: Options, settings: Mapping[str, Any]) -> tuple[Machine, Options]:
+    own = {key: value for key, value in settings.items() if key in Machine.__dataclass_fields__}
+    rest = {key: value for key, value in settings.items() if key not in own}
+    unknown = sorted(set(rest) - set(Options.__dataclass_fields__))
+    if unknown:
+        known = sorted([*Machine.__dataclass_fields__, *Options.__dataclass_fields__])
+        raise ConfigError(f"load: unknown setting '{unknown[0]}'; known: {', '.join(known)}")
+    return replace(machine, **own), replace(options, **rest)

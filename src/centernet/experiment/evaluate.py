@@ -1,0 +1,77 @@
+"""Measure a detector on a data set, the images shared among processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from centernet import plugins
+from centernet.data.datasets.base import DetectionDataset
+from centernet.data.reader import read_ahead
+from centernet.data.sampler import evaluation_shard
+from centernet.engine.communicator import Communicator
+from centernet.engine.evaluation import evaluate as run
+from centernet.errors import DataError
+from centernet.experiment.detector import Detector
+from centernet.experiment.schema import DataConfig
+from centernet.structures import ClassTable, Detections, Sample
+from centernet.tasks.base import Metric, MetricProtocol, Task
+
+# How a data set is scored: as its makers do. Data sets not named here as COCO.
+PROTOCOLS: dict[str, MetricProtocol] = {"voc": "voc"}
+
+
+def protocol_of(data: DataConfig) -> MetricProtocol:
+    """The metric a data set's makers use."""
+    return PROTOCOLS.get(plugins.name_of(data.dataset), "coco")
+
+
+def metric_for(task: Task, dataset: DetectionDataset, data: DataConfig) -> Metric:
+    """An empty metric for one split."""
+    return task.metric(dataset.annotations, protocol=protocol_of(data))
+
+
+def check_classes(found: ClassTable, expected: ClassTable, *, source: str) -> None:
+    """DataError where a data set's classes are not those a model was trained for."""
+    if found.names != expected.names:
+        raise DataError(
+            f"{source}: the model knows {len(expected)} classes ({_some(expected)}), the data set has {len(found)} ({_some(found)}); "
+            "use the data set it was trained for, or list the classes in data.dataset.classes in the model's order"
+        )
+
+
+def evaluate(
+    detector: Detector,
+    dataset: DetectionDataset,
+    metric: Metric,
+    communicator: Communicator,
+    *,
+    on_bad_image: Literal["stop", "skip"] = "stop",
+    is_shown: bool = True,
+) -> dict[str, Any]:
+    """The metric's numbers over the whole data set, the same on every process and for any number of them; collective.
+
+    Args:
+        detector: each process has its own.
+        metric: empty; holds all detections afterwards (`detections_json`).
+        is_shown: whether rank 0 draws a progress bar.
+    """
+    shard = evaluation_shard(len(dataset), rank=communicator.rank, size=communicator.size)
+    samples = read_ahead(dataset, shard, on_bad_image=on_bad_image, ahead=2 * detector.batch_size + 4)
+    shown = _progress(samples, total=len(shard), is_shown=is_shown and communicator.rank == 0)
+
+    def predict(batch: list[Sample]) -> list[Detections]:
+        return detector.predict_batch([sample.image for sample in batch])
+
+    return run(predict, shown, metric=metric, communicator=communicator, batch_size=detector.batch_size)
+
+
+def _progress(samples: Iterable[tuple[int, Sample]], *, total: int, is_shown: bool) -> Iterator[tuple[int, Sample]]:
+    yield from tqdm(samples, total=total, desc="test", unit="image", disable=not is_shown, leave=False, mininterval=0.5)
+
+
+def _some(classes: ClassTable) -> str:
+    names = ", ".join(classes.names[:4])
+    return names + (", ..." if len(classes) > 4 else "")

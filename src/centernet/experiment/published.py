@@ -1,0 +1,40 @@
+"""What a parameter file without a description holds, as the command line or a YAML file names it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from centernet import plugins
+from centernet.data.class_tables import PUBLISHED
+from centernet.errors import ConfigError
+from centernet.experiment import choice as choices
+from centernet.experiment.assembly import assemble, open_split
+from centernet.experiment.choice import Choice
+from centernet.experiment.description import Description
+from centernet.experiment.schema import DataConfig
+from centernet.structures import ClassTable, Normalization
+
+
+def describe(choice: Choice) -> Description:
+    """The description such a file would hold.
+
+    The classes are the data set's own where its folder is given, else those of the published models.
+
+    Raises:
+        ConfigError: the choice is wrong, or its classes are not known without the data.
+    """
+    config = choices.experiment(replace(choice, keys={key: value for key, value in choice.keys.items() if not key.startswith("train.")}))
+    classes = _classes(config.data)
+    dataset = config.data.dataset
+    return assemble(config, classes, Normalization(dataset.mean, dataset.std)).description
+
+
+def _classes(data: DataConfig) -> ClassTable:
+    if data.root is not None:
+        return open_split(data, "val").classes
+    if data.dataset.classes is not None:
+        return ClassTable(tuple(data.dataset.classes))
+    name = plugins.name_of(data.dataset)
+    if name not in PUBLISHED:
+        raise ConfigError(f"the classes of data set '{name}' are not known without its files; give --data_dir")
+    return PUBLISHED[name]

@@ -1,0 +1,220 @@
+"""Train an experiment: everything a configuration names, put together and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nnabla as nn
+
+from centernet import config as configuration
+from centernet import plugins
+from centernet.engine import checkpoint as checkpoints
+from centernet.engine import communicator as communicators
+from centernet.engine.checkpoint import Checkpointer, Progress
+from centernet.engine.communicator import Communicator
+from centernet.engine.context import Device, Extension, resolve
+from centernet.engine.curves import Curves
+from centernet.engine.evaluation import mean_losses
+from centernet.engine.monitors import CsvFile, SeriesFiles
+from centernet.engine.precision import LossScaler
+from centernet.engine.progress import ProgressBar
+from centernet.engine.schedule import learning_rate
+from centernet.engine.solver import Solver
+from centernet.engine.step import TrainStep, ValidationStep
+from centernet.engine.trainer import Monitor, Trainer
+from centernet.errors import ConfigError
+from centernet.experiment import evaluate
+from centernet.experiment.assembly import Assembly, assemble
+from centernet.experiment.batches import Data, load, open_splits
+from centernet.experiment.detector import Machine, Options, detector, fill
+from centernet.experiment.output import default_folder, make_folder
+from centernet.experiment.schema import ExperimentConfig
+from centernet.weights.pretrained import load_backbone
+from centernet.weights.store import read_parameters
+
+CHECKPOINTS, MONITORS = "checkpoints", "tmp.monitor"  # below the output folder, as the predecessor names them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What training starts from; at most one is given. resume_from: a checkpoint's number, or `latest`, in the output folder.
+
+    checkpoint: a parameter file of the whole network. Without either, `model.pretrained_model_dir` counts.
+    """
+
+    resume_from: str | None = None
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where training runs: NNabla's device, this process among the others, and what runs the network in validation."""
+
+    device: Device
+    communicator: Communicator
+    machine: Machine
+
+
+def train(
+    config: ExperimentConfig,
+    *,
+    output: Path | None = None,
+    start: Start | None = None,
+    extension: Extension = "auto",
+    gpu: int | None = 0,
+) -> int:
+    """Train and return the exit code: 0, or 128 + the signal that ended training early.
+
+    Args:
+        output: folder for checkpoints, monitors and the resolved configuration; default: a new one below `exp`.
+        extension, gpu: see `engine.context.resolve`.
+
+    Raises:
+        CenterNetError: whatever the configuration, the files or the machine have wrong.
+    """
+    start = start or Start()
+    if start.resume_from and (start.checkpoint or output is None):
+        raise ConfigError("--resume-from needs the output folder of the training to go on with (-o), and excludes --checkpoint")
+    half = config.train.precision.compute == "half"
+    device = resolve(extension, gpu=gpu, type_config="half" if half else "float")
+    communicator = communicators.create(device.context)
+    threads = 1 if communicator.size > 1 else None
+    machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
+    with communicators.ending_all(communicator), nn.context_scope(device.context):
+        folder = communicator.broadcast(output or default_folder(config))
+        return _train(config, make_folder(folder), start, Place(device=device, communicator=communicator, machine=machine))
+
+
+def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -> int:
+    communicator = place.communicator
+    training, validation = open_splits(config.data)
+    assembly = assemble(config, training.classes, training.normalization)
+    data = load(config, assembly, training, validation, communicator)
+    with assembly.network.parameter_scope():
+        network_start = _initialise(config, assembly, start)
+        step = _step(config, assembly, communicator)
+        progress = _resume(folder, start, step, data) if start.resume_from else Progress()
+        if communicator.rank == 0:
+            configuration.write_yaml(configuration.to_tree(config), folder / "config.yaml")
+            _announce(config, assembly, data, place, [network_start, f"output: {folder}"])
+        trainer = _trainer(config, assembly, data, step, folder, place)
+        result = trainer.fit(progress)
+    return result.exit_code
+
+
+def _initialise(config: ExperimentConfig, assembly: Assembly, start: Start) -> str:
+    """Give the parameters their first values; returns what was done, in a line."""
+    network, folder = assembly.network, config.model.pretrained_model_dir
+    parameters = network.parameters()
+    if start.checkpoint is not None:
+        return f"{start.checkpoint}: {fill(assembly, read_parameters(start.checkpoint), what=start.checkpoint)}"
+    if start.resume_from is not None or folder is None or network.pretrained_name is None:
+        return f"parameters: drawn with seed {config.train.seed}" if start.resume_from is None else "parameters: from the checkpoint"
+    path, report = load_backbone(Path(folder).expanduser(), network.pretrained_name, parameters, network.backbone_shapes())
+    return f"{path}: {report}"
+
+
+def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicator) -> TrainStep:
+    batch_stat = False if config.train.freeze_batch_norm else None
+
+    def build_losses(inputs: dict[str, nn.Variable]) -> dict[str, nn.Variable]:
+        return assembly.losses(inputs, training=True, batch_stat=batch_stat)
+
+    return TrainStep(
+        build_losses,
+        loss_weights=assembly.task.loss_weights,
+        solver=Solver(config.train.solver),
+        scaler=LossScaler(config.train.precision.loss_scaling),
+        communicator=communicator,
+        counts=assembly.task.counts,
+        gradient_clip=config.train.gradient_clip,
+    )
+
+
+def _resume(folder: Path, start: Start, step: TrainStep, data: Data) -> Progress:
+    assert start.resume_from is not None
+    found = checkpoints.load(folder / CHECKPOINTS, start.resume_from)
+    checkpoints.restore(found, step)
+    batch = found.facts.get("global_batch")
+    if found.progress.batch and batch not in (None, data.train_loader.global_batch):
+        raise ConfigError(
+            f"{found.path}: stopped inside an epoch of global batches of {batch}, so it goes on only with that; "
+            f"found {data.train_loader.global_batch} (batch size times processes)"
+        )
+    return found.progress
+
+
+def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: TrainStep, folder: Path, place: Place) -> Trainer:
+    settings = config.train
+    length = data.train_loader.batches_per_epoch
+
+    def rate(epoch: int, batch: int) -> float:
+        return learning_rate(settings.schedule, epoch=epoch, batch=batch, batches_per_epoch=length, num_epochs=settings.epochs)
+
+    return Trainer(
+        step=step,
+        loader=data.train_loader,
+        learning_rate=rate,
+        num_epochs=settings.epochs,
+        communicator=place.communicator,
+        checkpointer=Checkpointer(
+            folder / CHECKPOINTS,
+            description=assembly.description.to_tree(),
+            facts={"seed": settings.seed, "global_batch": data.train_loader.global_batch},
+            keep_states=settings.keep_states,
+        ),
+        monitors=_monitors(config, assembly, folder, length) if place.communicator.rank == 0 else (),
+        validation_losses=_validation_losses(assembly, data, place.communicator) if settings.validate_losses else None,
+        metrics=_metrics(config, assembly, data, place) if settings.validate_ap else None,
+        validate_every=settings.validate_every,
+        save_every=settings.save_every,
+    )
+
+
+def _monitors(config: ExperimentConfig, assembly: Assembly, folder: Path, batches_per_epoch: int) -> list[Monitor]:
+    names = assembly.task.published_names
+    return [
+        SeriesFiles(folder / MONITORS, published_names=names),
+        CsvFile(folder / "metrics.csv", every=config.train.log_every),
+        Curves(folder / "curves.png", folder=folder / MONITORS, terms=list(names.values())),
+        ProgressBar(num_epochs=config.train.epochs, batches_per_epoch=batches_per_epoch),
+    ]
+
+
+def _validation_losses(assembly: Assembly, data: Data, communicator: Communicator) -> Callable[[], dict[str, float]]:
+    step = ValidationStep(
+        lambda inputs: assembly.losses(inputs, training=False),
+        loss_weights=assembly.task.loss_weights,
+        communicator=communicator,
+        counts=assembly.task.counts,
+    )
+    size = data.validation_loader.global_batch
+    return lambda: mean_losses((step.run(batch.arrays), size) for batch in data.validation_loader.epoch(0))
+
+
+def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place) -> Callable[[int], dict[str, float]]:
+    options = Options(k=config.test.k, max_detections=config.test.max_detections, batch_size=config.test.batch_size)
+
+    def measure(epoch: int) -> dict[str, float]:
+        del epoch  # measured the same way after each
+        metric = evaluate.metric_for(assembly.task, data.validation, config.data)
+        current = detector(assembly, place.machine, options)
+        found = evaluate.evaluate(current, data.validation, metric, place.communicator, on_bad_image=config.data.on_bad_image)
+        return {name: value for name, value in found.items() if isinstance(value, float)}
+
+    return measure
+
+
+def _announce(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place, more: Sequence[str]) -> None:
+    model, rate = config.model, config.train.schedule.base_lr
+    names = " + ".join(plugins.name_of(part) for part in (model.backbone, model.neck, model.head))
+    num_parameters = sum(parameter.size for parameter in assembly.network.parameters().values())
+    lines = [
+        f"{assembly.task.name}: {names}, {num_parameters / 1e6:.2f} million parameters, input {assembly.grid.height}x{assembly.grid.width}",
+        f"data: {len(data.training)} images to train, {len(data.validation)} to validate, {len(data.training.classes)} classes",
+        f"{place.device.description}; {place.communicator.size} process(es), global batch {data.train_loader.global_batch}, rate {rate:g}",
+        *more,
+    ]
+    print("\n".join(lines), flush=True)
