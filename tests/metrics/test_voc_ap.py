@@ -50,6 +50,12 @@ def test_difficult_objects_neither_help_nor_harm() -> None:
     np.testing.assert_allclose(curve.precision, [0, 1])
 
 
+def test_of_objects_overlapped_equally_the_first_is_matched() -> None:
+    truth = [[0, 1, 1, 10, 10], [0, 1, 1, 10, 10]]
+    for ignored, recall in (([True, False], 0), ([False, True], 1)):
+        assert curve_of([[0, 1, 1, 10, 10]], truth, ignored).recall[-1] == recall
+
+
 def test_no_detections_is_zero_and_no_objects_is_undefined() -> None:
     assert eleven_point_ap(curve_of([], [[0, 1, 1, 10, 10]])) == 0
     assert area_ap(curve_of([], [[0, 1, 1, 10, 10]])) == 0
