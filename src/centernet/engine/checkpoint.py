@@ -17,7 +17,6 @@ from time import time
 from typing import Any
 
 import h5py
-import nnabla as nn
 import numpy as np
 
 from centernet.engine.solver import STEPS
@@ -173,18 +172,17 @@ def load(folder: Path, which: str | int = "latest") -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, step: TrainStep) -> None:
-    """Put a checkpoint's values into NNabla's parameter scope and the step.
+    """Put a checkpoint's values into the step: its parameters, solver states and loss scale.
 
     Raises:
-        WeightsError: a parameter of the scope is not in the checkpoint, or has another shape.
+        WeightsError: a parameter of the network is not in the checkpoint, or has another shape.
     """
-    scope = nn.get_parameters(grad_only=False)
+    scope = step.parameters()
     wrong = [f"{name} {_found(checkpoint, name)}, expected {p.shape}" for name, p in scope.items() if _found(checkpoint, name) != p.shape]
     if wrong:
         raise WeightsError(f"{checkpoint.path}: {len(wrong)} parameters do not fit this network: {'; '.join(wrong[:5])}")
-    for name, values in checkpoint.parameters.items():
-        if name in scope:
-            scope[name].d[...] = values
+    for name, parameter in scope.items():
+        parameter.d[...] = checkpoint.parameters[name]
     step.restore(checkpoint.states, checkpoint.scaler or step.scaler.state(), what=str(checkpoint.path))
 
 

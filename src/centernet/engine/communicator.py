@@ -124,8 +124,10 @@ class Mpi:
 
     def average(self, arrays: Sequence[Any]) -> None:
         """One packed all-reduce."""
+        if not arrays:
+            return
         views = [array.data for array in arrays]
-        packed = np.concatenate([view.ravel() for view in views]) if views else np.zeros(0, np.float32)
+        packed = np.concatenate([view.ravel() for view in views])
         self.sum_in_place(packed)
         packed /= self.size
         for view, part in zip(views, np.split(packed, np.cumsum([view.size for view in views])[:-1]), strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 
 from centernet.engine.communicator import Communicator
 from centernet.engine.gradients import DeviceGradients, FlatGradients, Gradients, is_plain_cpu
-from centernet.engine.graph import BuildLosses, GraphCache, LossGraph
+from centernet.engine.graph import BuildLosses, GraphCache
 from centernet.engine.precision import LossScaler
 from centernet.engine.solver import Solver
 from centernet.errors import TrainingError
@@ -53,7 +53,8 @@ class TrainStep:
         loss_weights: name -> factor in the total.
         counts: inputs that count things (`num_objects`): replaced by their sum over the global batch, shape ().
         gradient_clip: largest norm of the whole gradient; None: no clipping.
-        parameters: what to train; None: whatever of NNabla's current parameter scope the first graph depends on.
+        parameters: the network's, running statistics too, in the order of files; None: NNabla's current parameter scope.
+            Those with `need_grad` that the graph depends on are trained: a left-over `fc` is not.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class TrainStep:
         self.communicator = communicator
         self._weights = dict(loss_weights)
         self._clip = gradient_clip
-        self._chosen = parameters
+        self._given = parameters
         self._graphs = GraphCache(build_losses, loss_weights=loss_weights, communicator=communicator, counts=counts)
         self._gradients: Gradients | None = None
         self._has_batch_statistics = False
-        self._used: dict[str, nn.Variable] = {}
+        self._used: set[str] = set()
         self._pending: tuple[Mapping[str, Mapping[str, Array]], str] | None = None
 
     def run(self, arrays: Mapping[str, Array], learning_rate: float) -> StepReport:
@@ -117,12 +118,14 @@ class TrainStep:
         """Build the graph for these shapes; the first time also hand its parameters to the solver, equal on all ranks."""
         if self._gradients is None:
             graph = self._graphs.graph(arrays)
-            parameters, statistics = self._parameters_of(graph)
-            self.solver.set_parameters(parameters)
-            self._gradients = self._make_gradients(list(parameters.values()), list(statistics.values()), len(graph.names))
+            leaves = {hash(leaf) for leaf in graph.leaves()}
+            self._used = {name for name, parameter in self.parameters().items() if hash(parameter.data) in leaves}
+            trained = {name: p for name, p in self.parameters().items() if p.need_grad}
+            statistics = [p for p in self.parameters().values() if not p.need_grad]
+            self.solver.set_parameters(trained)
+            self._gradients = self._make_gradients(list(trained.values()), statistics, len(graph.names))
             self._has_batch_statistics = graph.has_batch_statistics()
-            self._used = {**parameters, **statistics}
-            self._equalise(self._used)
+            self._equalise()
             if self._pending is not None:
                 self.solver.restore(self._pending[0], what=self._pending[1])
         return self._gradients
@@ -136,8 +139,9 @@ class TrainStep:
             self.solver.restore(states, what=what)
 
     def parameters(self) -> dict[str, nn.Variable]:
-        """Everything the network holds, trained or not, in the order of NNabla's parameter scope; empty before the first graph."""
-        return {name: parameter for name, parameter in nn.get_parameters(grad_only=False).items() if name in self._used}
+        """The network's parameters, trained or not; before the first graph also those it will turn out not to depend on."""
+        given = self._given if self._given is not None else nn.get_parameters(grad_only=False)
+        return {name: parameter for name, parameter in given.items() if not self._used or name in self._used}
 
     def _update(self, gradients: Gradients, norm: float, learning_rate: float) -> None:
         factor = 1.0 / self.scaler.scale
@@ -149,23 +153,16 @@ class TrainStep:
         if self._has_batch_statistics:
             gradients.average_statistics()
 
-    def _parameters_of(self, graph: LossGraph) -> tuple[dict[str, nn.Variable], dict[str, nn.Variable]]:
-        """(trained, running statistics) that the graph uses; others in the scope, such as a left-over `fc`, stay alone."""
-        used = {hash(leaf) for leaf in graph.leaves()}
-        scope = {name: p for name, p in nn.get_parameters(grad_only=False).items() if hash(p.data) in used}
-        chosen = self._chosen if self._chosen is not None else {name: p for name, p in scope.items() if p.need_grad}
-        return dict(chosen), {name: p for name, p in scope.items() if not p.need_grad}
-
     def _make_gradients(self, parameters: list[nn.Variable], statistics: list[nn.Variable], num_losses: int) -> Gradients:
         if is_plain_cpu(nn.get_current_context()):
             return FlatGradients(parameters, statistics, num_losses=num_losses, communicator=self.communicator)
         return DeviceGradients(parameters, statistics, core=self.solver.core, communicator=self.communicator)
 
-    def _equalise(self, parameters: Mapping[str, nn.Variable]) -> None:
+    def _equalise(self) -> None:
         """Start from rank 0's values everywhere, whatever each process drew or loaded."""
         if self.communicator.size > 1:
-            values: dict[str, Any] = self.communicator.broadcast({name: p.d for name, p in parameters.items()})
-            for name, parameter in parameters.items():
+            values: dict[str, Any] = self.communicator.broadcast({name: p.d for name, p in self.parameters().items()})
+            for name, parameter in self.parameters().items():
                 parameter.d[...] = values[name]
 
 

@@ -1,0 +1,21 @@
+"""Train the toy for three steps with frozen batch norm and save the parameters; the global batch is always 4."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import toy
+
+from centernet.engine.communicator import create, ending_all
+
+communicator = create()
+with ending_all(communicator):
+    toy.draw_parameters(seed=communicator.rank)  # different on purpose: training must start from rank 0's
+    step = toy.make_step(communicator, batch_stat=False, gradient_clip=20.0)
+    loader = toy.Loader(rank=communicator.rank, size=communicator.size)
+    reports = [step.run(batch.arrays, 1e-2) for _, batch in zip(range(3), loader.epoch(0))]
+    everyone = communicator.gather(toy.parameter_values())
+    assert all((values[name] == everyone[0][name]).all() for values in everyone for name in values), "ranks differ"
+    if communicator.rank == 0:
+        totals = {"totals": [report.total for report in reports], "norms": [report.gradient_norm for report in reports]}
+        np.savez(Path(sys.argv[1]), **totals, **everyone[0])

