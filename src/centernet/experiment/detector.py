@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,9 +72,10 @@ class Detector(Predictor):
     def __init__(self, session: Session, assembly: Assembly, options: Options) -> None:
         self.description = assembly.description
         self.assembly = assembly
+        self._k = options.k
         super().__init__(
             session,
-            assembly.task.read_decoded,
+            self._read_outputs,
             input_spec(assembly.description, options),
             class_names=assembly.description.class_names,
             scales=options.scales,
@@ -82,9 +83,19 @@ class Detector(Predictor):
             batch_size=options.batch_size,
         )
 
+    def _read_outputs(self, outputs: dict[str, Array]) -> list[Detections]:
+        """What the graph decoded, or, from a file with raw heads under their published names, what is decoded here."""
+        task = self.assembly.task
+        published = {head.scope: name for name, head in task.heads.items()}
+        if not published.keys() <= outputs.keys():
+            return task.read_decoded(outputs)
+        axes = (0, 3, 1, 2) if self.description.layout == "nhwc" else (0, 1, 2, 3)
+        raw = {name: outputs[scope].transpose(axes) for scope, name in published.items()}
+        return task.decode(raw, k=min(self._k, raw[next(iter(raw))][0].size), stride=self.description.stride)
+
     def in_input(self, inspection: Inspection) -> Detections:
         """What `inspect` found, in pixels of the network's input."""
-        return self.assembly.task.read_decoded(inspection.outputs)[0]
+        return self._read_outputs(inspection.outputs)[0]
 
     def heatmaps(self, inspection: Inspection) -> Array:
         """The heatmaps of all classes, (C, h, w) in [0, 1]; the detector must have been opened `with_maps`."""
@@ -177,31 +188,40 @@ def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: boo
     return {**decoded, **(maps if with_maps else {})}
 
 
-def as_onnx(assembly: Assembly, shape: tuple[int, ...], *, k: int, with_maps: bool = False) -> bytes:
-    """The inference graph for one input shape as an ONNX model."""
+def raw_outputs(assembly: Assembly, image: nn.Variable) -> dict[str, nn.Variable]:
+    """The last stack's heads under their published names."""
+    maps = assembly.network(image)[-1]
+    return {assembly.task.heads[name].scope: variable for name, variable in maps.items()}
+
+
+def as_onnx(assembly: Assembly, shape: tuple[int, ...], outputs: Callable[[nn.Variable], Mapping[str, nn.Variable]]) -> bytes:
+    """The graph that `outputs` builds on an input of one shape, as an ONNX model."""
     image = nn.Variable(shape)
     with assembly.network.parameter_scope(), nn.auto_forward(False):
-        outputs = outputs_of(assembly, image, k=k, with_maps=with_maps)
-        model: bytes = to_onnx(outputs, {"image": image}).SerializeToString()
+        model: bytes = to_onnx(outputs(image), {"image": image}).SerializeToString()
     return model
 
 
 def _session(assembly: Assembly, machine: Machine, options: Options) -> Session:
-    device = machine.device()
+    device, precision = machine.device(), _precision(machine)
     runtime = machine.runtime if machine.runtime != "auto" else ("nnabla" if device.is_gpu else "openvino")
+
+    def outputs(image: nn.Variable) -> dict[str, nn.Variable]:
+        if precision == "bfloat16":  # it cannot hold the cells' numbers: decode outside
+            return {**raw_outputs(assembly, image), **(dict(assembly.network(image)[-1]) if options.with_maps else {})}
+        return outputs_of(assembly, image, k=options.k, with_maps=options.with_maps)
+
     if runtime == "nnabla":
-        return NnablaSession(lambda image: outputs_of(assembly, image, k=options.k, with_maps=options.with_maps), context=device.context)
-
-    def model(shape: tuple[int, ...]) -> bytes:
-        return as_onnx(assembly, shape, k=options.k, with_maps=options.with_maps)
-
+        return NnablaSession(outputs, context=device.context)
     if runtime == "onnxruntime":
         spec = input_spec(assembly.description, options)
-        return OnnxRuntimeSession(model((options.batch_size, spec.channels, *spec.size)), threads=machine.threads)
-    return OpenVinoSession(model, precision=_precision(machine), threads=machine.threads)
+        return OnnxRuntimeSession(as_onnx(assembly, (1, spec.channels, *spec.size), outputs), threads=machine.threads)
+    return OpenVinoSession(lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads)
 
 
 def _precision(machine: Machine) -> Literal["float32", "bfloat16"]:
+    if machine.runtime in ("nnabla", "onnxruntime"):
+        return "float32"
     return fastest_precision() if machine.precision == "auto" else machine.precision
 
 
@@ -210,7 +230,8 @@ def _exported_session(path: Path, machine: Machine) -> Session:
         return NnpSession(path, context=machine.device().context)
     if machine.runtime == "onnxruntime":
         return OnnxRuntimeSession(path, threads=machine.threads)
-    return OpenVinoSession(path, precision=_precision(machine), threads=machine.threads)
+    # A file may decode inside, which bfloat16 is too coarse for, so that is only used when asked for.
+    return OpenVinoSession(path, precision="bfloat16" if machine.precision == "bfloat16" else "float32", threads=machine.threads)
 
 
 def _exported_description(path: Path) -> Description:

@@ -13,6 +13,7 @@ from centernet.data.reader import read_ahead
 from centernet.data.sampler import evaluation_shard
 from centernet.engine.communicator import Communicator
 from centernet.engine.evaluation import evaluate as run
+from centernet.engine.progress import terminal_width
 from centernet.errors import DataError
 from centernet.experiment.detector import Detector
 from centernet.experiment.schema import DataConfig
@@ -30,7 +31,7 @@ def protocol_of(data: DataConfig) -> MetricProtocol:
 
 def metric_for(task: Task, dataset: DetectionDataset, data: DataConfig) -> Metric:
     """An empty metric for one split."""
-    return task.metric(dataset.annotations, protocol=protocol_of(data))
+    return task.metric(dataset.annotations, protocol=protocol_of(data), inclusive_boxes=dataset.has_inclusive_boxes)
 
 
 def check_classes(found: ClassTable, expected: ClassTable, *, source: str) -> None:
@@ -69,7 +70,8 @@ def evaluate(
 
 
 def _progress(samples: Iterable[tuple[int, Sample]], *, total: int, is_shown: bool) -> Iterator[tuple[int, Sample]]:
-    yield from tqdm(samples, total=total, desc="test", unit="image", disable=not is_shown, leave=False, mininterval=0.5)
+    watched = is_shown and terminal_width() is not None
+    yield from tqdm(samples, total=total, desc="test", unit="image", disable=not watched, leave=False, mininterval=0.5)
 
 
 def _some(classes: ClassTable) -> str:

@@ -37,6 +37,7 @@ class DetectionDataset:
 
     normalization: what networks for this data set are fed with by default, applied to BGR.
     keep_crowd, keep_difficult: whether such objects are part of a sample; they are always part of `annotations`.
+    has_inclusive_boxes: x2 and y2 are the last pixels inside the box, as in VOC's XML, which matters to VOC's metric.
     """
 
     annotations: Annotations
@@ -45,6 +46,7 @@ class DetectionDataset:
     normalization: Normalization
     keep_crowd: bool = True
     keep_difficult: bool = True
+    has_inclusive_boxes: bool = False
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -76,6 +78,7 @@ def assemble(
     normalization: Normalization,
     keep_crowd: bool = True,
     keep_difficult: bool = True,
+    has_inclusive_boxes: bool = False,
 ) -> DetectionDataset:
     """The data set of an annotation table and a folder of images.
 
@@ -94,6 +97,7 @@ def assemble(
         normalization=normalization,
         keep_crowd=keep_crowd,
         keep_difficult=keep_difficult,
+        has_inclusive_boxes=has_inclusive_boxes,
     )
 
 

@@ -90,6 +90,7 @@ def open_split(config: Config, root: Path, split: Split) -> DetectionDataset:
         image_folder=root / (section.images or ""),
         normalization=Normalization(config.mean, config.std),
         keep_difficult=config.keep_difficult,
+        has_inclusive_boxes=section.is_devkit,
     )
 
 

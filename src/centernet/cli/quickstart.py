@@ -1,0 +1,155 @@
+"""`centernet quickstart`: from nothing to a trained, measured, drawn and exported detector, with the ordinary commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from centernet.cli.options import Parser
+from centernet.errors import CenterNetError, OutputError
+
+DESCRIPTION = """Render a data set of shapes, train a small detector on all cores, test it on images it has never seen, draw what it
+finds and export it. Minutes on two cores, no GPU, no download."""
+
+MOST_PROCESSES = 4
+SHEET_IMAGES = 8
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+# Open MPI refuses root, which is what containers run as; it means nothing to other users.
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+class StepError(CenterNetError):
+    """A step of the quickstart failed; it has said why."""
+
+
+def main(typed: Sequence[str], *, program: str) -> int:
+    """Run all steps and report."""
+    parser = Parser(prog=program, description=DESCRIPTION)
+    parser.add_argument("--config", type=Path, default=Path("cfg/quickstart.yaml"), help="experiment as YAML (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("exp/quickstart"), help="output folder (default: %(default)s)")
+    parser.add_argument("--data_dir", type=Path, default=Path("data/shapes"), help="where to render to (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=None, help="training processes (default: cores, at most 4)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set any configuration key")
+    arguments = parser.parse_args(typed)
+    started = perf_counter()
+    steps = _Steps(arguments.config, arguments.data_dir, arguments.output, arguments.set)
+    steps.render()
+    steps.train(arguments.processes or min(os.cpu_count() or 1, MOST_PROCESSES))
+    results = steps.test()
+    files = [*steps.draw(), *steps.export()]
+    _report(results, files, arguments.output, seconds=perf_counter() - started)
+    return 0
+
+
+class _Steps:
+    """The commands, and where their files are."""
+
+    def __init__(self, config: Path, data: Path, output: Path, assignments: Sequence[str]) -> None:
+        from centernet.experiment import choice
+
+        self.config, self.data, self.output, self.assignments = config, data, output, assignments
+        self.experiment = choice.experiment(choice.Choice(yaml=config, keys={"data.root": str(data)}, assignments=assignments))
+
+    @property
+    def model(self) -> Path:
+        """The best model by AP."""
+        return self.output / "checkpoints" / "params_best.h5"
+
+    def render(self) -> None:
+        """Both splits on disk; a finished rendering is kept."""
+        from centernet.experiment.assembly import open_split
+
+        began = _say("1/5 render the data")
+        splits = [open_split(self.experiment.data, split) for split in ("train", "val")]
+        print(f"{self.data}: {len(splits[0])} images to train, {len(splits[1])} to test ({perf_counter() - began:.0f} s)", flush=True)
+
+    def train(self, processes: int) -> None:
+        """The ordinary training command, under mpirun."""
+        _say(f"2/5 train with {processes} process(es)")
+        beside = Path(sys.executable).with_name("mpirun")  # the wheel's, also where its folder is not on the PATH
+        mpirun = [str(beside) if beside.exists() else "mpirun", "-n", str(processes), "--map-by", ":OVERSUBSCRIBE"] if processes > 1 else []
+        overrides = [word for assignment in self.assignments for word in ("--set", assignment)]
+        command = ["train", "--train-config", str(self.config), "--data_dir", str(self.data), "-o", str(self.output), *overrides]
+        _run([*mpirun, sys.executable, "-m", "centernet", *command], one_thread=processes > 1)
+
+    def test(self) -> dict[str, Any]:
+        """AP on the held-out split."""
+        _say("3/5 test")
+        import json
+
+        _run(
+            [
+                sys.executable,
+                "-m",
+                "centernet",
+                "test",
+                "--checkpoint",
+                str(self.model),
+                "--data_dir",
+                str(self.data),
+                "-o",
+                str(self.output),
+            ]
+        )
+        results: dict[str, Any] = json.loads((self.output / "results.json").read_text())
+        return results
+
+    def draw(self) -> list[Path]:
+        """Ground truth beside detections."""
+        _say("4/5 draw")
+        from centernet.experiment.detector import load
+        from centernet.experiment.sheet import contact_sheet
+
+        sheet = contact_sheet(load(self.model), self.experiment.data, self.output / "contact_sheet.png", num_images=SHEET_IMAGES)
+        return [sheet, self.output / "curves.png"]
+
+    def export(self) -> list[Path]:
+        """Raw heads, and with decoding inside, as .nnp and as .onnx."""
+        _say("5/5 export")
+        from centernet.experiment import export
+        from centernet.experiment.detector import load
+
+        assembly = load(self.model).assembly
+        return [
+            export.export(assembly, self.output / "quickstart.nnp", format="nnp"),
+            export.export(assembly, self.output / "quickstart_decoded.nnp", format="nnp", decode=True),
+            export.export(assembly, self.output / "quickstart_decoded.onnx", format="onnx", decode=True),
+        ]
+
+
+def _run(command: Sequence[str], *, one_thread: bool = False) -> None:
+    """Run one command with its output on ours; a failure ends the quickstart, Ctrl-C reaches the command too."""
+    environment = {**AS_ROOT, **os.environ, **(dict.fromkeys(THREAD_VARIABLES, "1") if one_thread else {})}
+    try:
+        code = subprocess.run(command, env=environment, check=False).returncode
+    except FileNotFoundError:
+        raise StepError(
+            f"{command[0]}: no such program; run `make setup`, or put the virtual environment's bin folder on the PATH"
+        ) from None
+    if code:
+        raise StepError(f"this step failed with exit code {code}: {' '.join(command)}")
+
+
+def _say(title: str) -> float:
+    print(f"\n== {title}", flush=True)
+    return perf_counter()
+
+
+def _report(results: dict[str, Any], files: Sequence[Path], output: Path, *, seconds: float) -> None:
+    from centernet.experiment import report
+
+    table = report.table(results)
+    made = [output / "checkpoints" / "params_best.h5", output / "metrics.csv", output / "detections.json", *files, output / "results.json"]
+    missing = [path for path in made[:-1] if not path.is_file()]
+    if missing:
+        raise OutputError(f"{missing[0]}: was not written")
+    results |= {"seconds": round(seconds, 1), "files": [str(path) for path in made]}
+    report.write_json(output / "results.json", results)
+    print(f"\n{table}\n\n{seconds:.0f} s in all. Look at {files[0]}; all files:")
+    print("\n".join(f"  {path}" for path in made))
