@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import nnabla as nn
+import numpy as np
+import pytest
+
+from centernet.engine.communicator import Single, create, ending_all, local_rank
+from centernet.errors import DataError
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_process_started_alone_is_alone_on_any_device() -> None:
+    assert isinstance(create(), Single)
+    assert isinstance(create(nn.Context(["cudnn:float"], "CpuCachedArray", "0")), Single)
+    assert local_rank() == 0
+
+
+@pytest.mark.usefixtures("alone")
+def test_mpirun_with_one_process_needs_no_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
+    assert isinstance(create(), Single)
+
+
+def test_alone_everything_is_what_it_was() -> None:
+    single = Single()
+    array = np.arange(3.0)
+    single.sum_in_place(array)
+    assert array.tolist() == [0, 1, 2]
+    assert single.sum([1, 2]).tolist() == [1, 2]
+    assert single.gather("x") == ["x"]
+    assert single.broadcast("x") == "x"
+    assert single.any(True)
+    assert not single.any(False)
+
+
+def test_alone_an_error_is_just_raised() -> None:
+    with pytest.raises(DataError, match="broken"), ending_all(Single()):
+        raise DataError("broken")
+
+
+def test_processes_with_gpus_and_no_nccl_stop(mpirun: Callable[..., Any]) -> None:
+    ended = mpirun(2, "no_nccl.py")
+    assert ended.returncode != 0
+    assert "CommunicationError: 2 processes were started together, but NNabla's multi-process communicator cannot be had" in ended.stderr
+    assert "check NCCL, or train on one GPU without mpirun" in ended.stderr
