@@ -16,8 +16,7 @@ from report import Claim, environment, finish, interleaved
 
 ROUNDS = 5
 AIM = 1.8
-GLOBAL_BATCH = 16
-STEPS = 8  # of one measurement
+STEPS = 20  # of one measurement
 
 
 def images_per_second(folder: Path, processes: int) -> float:
@@ -36,22 +35,22 @@ def train(folder: Path) -> int:
     from centernet.engine import communicator
 
     world = communicator.create()
-    work = workload(folder, global_batch=GLOBAL_BATCH, num_batches=STEPS, communicator=world)
+    work = workload(folder, num_batches=STEPS, communicator=world)
     trainer = work.trainer(world)
-    with work.network.parameter_scope():
+    with work.assembly.network.parameter_scope():
         trainer.fit()
         world.barrier()
         start = perf_counter()
         trainer.fit()
         world.barrier()
     if world.rank == 0:
-        print(GLOBAL_BATCH * STEPS / (perf_counter() - start), flush=True)
+        print(work.loader.global_batch * STEPS / (perf_counter() - start), flush=True)
     return 0
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        measures = {f"{n} process{'es'[: 2 * (n > 1)]}": partial(images_per_second, Path(folder) / "shapes", n) for n in (1, 2)}
+        measures = {f"{n} process{'es'[: 2 * (n > 1)]}": partial(images_per_second, Path(folder), n) for n in (1, 2)}
         values = interleaved(measures, rounds=ROUNDS, unit="images/s")
     one, two = (max(of_measure) for of_measure in values.values())
     return finish(Claim("mpi_scaling", two / one, AIM, "ratio", at_least=True))

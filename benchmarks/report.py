@@ -46,8 +46,11 @@ def print_load() -> None:
     print(f"load average {average} (1, 5, 15 minutes) on {len(os.sched_getaffinity(0))} cores", flush=True)
 
 
-def interleaved(measures: Mapping[str, Callable[[], float]], *, rounds: int, unit: str) -> dict[str, list[float]]:
+def interleaved(measures: Mapping[str, Callable[[], float]], *, rounds: int, unit: str, verbose: bool = True) -> dict[str, list[float]]:
     """Call every measure once a round, one after the other, so that a busy minute of the machine meets all of them.
+
+    Args:
+        verbose: print what each round measured.
 
     Returns:
         {name of the measure: its value in each round}.
@@ -57,6 +60,8 @@ def interleaved(measures: Mapping[str, Callable[[], float]], *, rounds: int, uni
     for number in range(1, rounds + 1):
         for name, measure in measures.items():
             values[name].append(measure())
+        if not verbose:
+            continue
         shown = ", ".join(f"{name} {of_measure[-1]:.4g} {unit}" for name, of_measure in values.items())
         print(f"round {number} of {rounds}: {shown}", flush=True)
     return values

@@ -42,7 +42,7 @@ def main() -> int:
     measures: dict[str, Callable[[], float]] = {name: partial(seconds_of, command) for name, command in commands().items()}
     for measure in measures.values():
         measure()  # so that the disk is not what is measured
-    medians = {name: median(values) for name, values in interleaved(measures, rounds=ROUNDS, unit="s").items()}
+    medians = {name: median(values) for name, values in interleaved(measures, rounds=ROUNDS, unit="s", verbose=False).items()}
     for name, seconds in sorted(medians.items(), key=lambda item: -item[1]):
         print(f"{seconds:.3f} s  {name} --help")
     return finish(Claim("startup", max(medians.values()), AIM_SECONDS, "s", at_least=False))

@@ -1,75 +1,77 @@
-"""What the training benchmarks train: the quick start's network on rendered shapes."""
+"""What the training benchmarks train: the experiment of `make quickstart`, on few images."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import nnabla as nn
+from report import ROOT
 
-from centernet.data.augment import AugmentConfig
-from centernet.data.datasets import shapes
 from centernet.data.loader import Loader
-from centernet.data.pipeline import Pipeline
 from centernet.engine.communicator import Communicator
+from centernet.engine.monitors import CsvFile
 from centernet.engine.precision import LossScaler
-from centernet.engine.solver import Solver, SolverConfig
+from centernet.engine.progress import ProgressBar
+from centernet.engine.solver import Solver
 from centernet.engine.step import TrainStep
-from centernet.engine.trainer import Trainer
-from centernet.models.backbones import resnet
-from centernet.models.heads import conv
-from centernet.models.necks import deconv
-from centernet.models.network import Network
-from centernet.structures import Grid
-from centernet.tasks import ctdet
-from centernet.tasks.base import Task
-
-WIDTH = 0.25
-SIDE = 128  # of the input, pixels
-LEARNING_RATE = 1e-3
+from centernet.engine.trainer import Monitor, Trainer
+from centernet.experiment import batches, choice
+from centernet.experiment.assembly import Assembly, assemble
+from centernet.experiment.schema import ExperimentConfig
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A task, a network with parameters of its own, and batches."""
+    """The quick start's task, network (with parameters of its own) and batches."""
 
-    task: Task
-    network: Network
+    config: ExperimentConfig
+    assembly: Assembly
     loader: Loader
+    folder: Path
 
     def losses(self, inputs: dict[str, nn.Variable]) -> Mapping[str, nn.Variable]:
         """Image and targets in, losses out."""
-        return self.task.losses(self.network(inputs["image"], training=True), inputs)
+        return self.assembly.losses(inputs, training=True)
 
-    def trainer(self, communicator: Communicator) -> Trainer:
-        """Trains one epoch; its step holds the graph after the first."""
+    def trainer(self, communicator: Communicator, *more: Monitor) -> Trainer:
+        """Trains one epoch, with the monitors that are told of every step and `more`; call `fit` again for another one."""
+        settings = self.config.train
         step = TrainStep(
             self.losses,
-            loss_weights=self.task.loss_weights,
-            solver=Solver(SolverConfig()),
-            scaler=LossScaler(),
+            loss_weights=self.assembly.task.loss_weights,
+            solver=Solver(settings.solver),
+            scaler=LossScaler(settings.precision.loss_scaling),
             communicator=communicator,
-            counts=self.task.counts,
+            counts=self.assembly.task.counts,
+            gradient_clip=settings.gradient_clip,
         )
         return Trainer(
-            step=step, loader=self.loader, learning_rate=lambda epoch, batch: LEARNING_RATE, num_epochs=1, communicator=communicator
+            step=step,
+            loader=self.loader,
+            learning_rate=lambda epoch, batch: settings.schedule.base_lr,
+            num_epochs=1,
+            communicator=communicator,
+            monitors=[
+                CsvFile(self.folder / "metrics.csv", every=settings.log_every),
+                ProgressBar(num_epochs=1, batches_per_epoch=self.loader.batches_per_epoch),
+                *more,
+            ],
         )
 
 
-def workload(folder: Path, *, global_batch: int, num_batches: int, communicator: Communicator) -> Workload:
-    """Quarter-width ResNet-18 at 128x128 on shapes in `folder`, rendered there where they are not.
+def workload(folder: Path, *, num_batches: int, communicator: Communicator) -> Workload:
+    """The experiment of cfg/quickstart.yaml.
 
     Args:
-        global_batch: images in a step over all processes.
+        folder: the shapes are rendered into it, where they are not there yet, and monitors write there.
         num_batches: steps in an epoch.
     """
-    dataset = shapes.open_split(shapes.Config(num_train=global_batch * num_batches, num_val=1, image_size=SIDE), folder, "train")
-    task = ctdet.build(ctdet.Config(), dataset.classes)
-    network = Network(
-        resnet.Config(num_layers=18, width=WIDTH), deconv.Config(width=WIDTH), conv.Config(width=WIDTH), task.heads, scope=OrderedDict()
-    )
-    pipeline = Pipeline(dataset, Grid(SIDE, SIDE, network.stride), task.encode, augment=AugmentConfig())
-    loader = Loader(pipeline, global_batch=global_batch, rank=communicator.rank, size=communicator.size, workers=1)
-    return Workload(task, network, loader)
+    yaml = ROOT / "cfg" / "quickstart.yaml"
+    global_batch = batches.global_batch(choice.experiment(choice.Choice(yaml=yaml)).train, communicator.size)
+    keys = {"data.root": str(folder / "shapes"), "data.dataset.num_train": num_batches * global_batch, "data.dataset.num_val": 1}
+    config = choice.experiment(choice.Choice(yaml=yaml, keys=keys))
+    training, validation = batches.open_splits(config.data)
+    assembly = assemble(config, training.classes, training.normalization)
+    return Workload(config, assembly, batches.load(config, assembly, training, validation, communicator).train_loader, folder)
