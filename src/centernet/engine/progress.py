@@ -120,10 +120,15 @@ def terminal_width() -> int | None:
     """
     stream = f"/proc/{os.getppid()}/fd/2" if "OMPI_COMM_WORLD_SIZE" in os.environ else "/proc/self/fd/2"
     try:
-        with open(stream, "wb", buffering=0) as file:
-            return os.get_terminal_size(file.fileno()).columns or WIDTH
+        descriptor = os.open(stream, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)  # a log file must not be truncated by looking at it
     except OSError:
         return None
+    try:
+        return os.get_terminal_size(descriptor).columns or WIDTH
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _blend(old: float, new: float) -> float:
