@@ -14,13 +14,13 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from report import Claim, finish, interleaved
 
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, Machine, Options, detector
 from centernet.imaging.io import write_image
 from centernet.inference.session import has_amx
+from report import Claim, finish, interleaved
 
 ROUNDS = 3
 AIM = 20.0 if has_amx() else 10.0

@@ -30,9 +30,8 @@ def images_per_second(folder: Path, processes: int) -> float:
 
 def train(folder: Path) -> int:
     """What each process runs; rank 0 prints the images per second over all of them."""
-    from workload import workload
-
     from centernet.engine import communicator
+    from workload import workload
 
     world = communicator.create()
     work = workload(folder, num_batches=STEPS, communicator=world)

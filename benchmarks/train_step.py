@@ -14,12 +14,12 @@ from pathlib import Path
 from time import perf_counter
 
 import nnabla as nn
-from report import Claim, finish, interleaved
-from workload import Workload, workload
 
 from centernet.engine.communicator import Single
 from centernet.engine.graph import LossGraph
 from centernet.engine.solver import Solver
+from report import Claim, finish, interleaved
+from workload import Workload, workload
 
 ROUNDS = 5
 AIM = 1.05

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nnabla as nn
-from report import ROOT
 
 from centernet.data.loader import Loader
 from centernet.engine.communicator import Communicator
@@ -20,6 +19,7 @@ from centernet.engine.trainer import Monitor, Trainer
 from centernet.experiment import batches, choice
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.schema import ExperimentConfig
+from report import ROOT
 
 
 @dataclass(frozen=True)
