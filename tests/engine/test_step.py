@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from centernet.engine.communicator import Single
+from centernet.engine.context import resolve
 from centernet.engine.gradients import DeviceGradients, FlatGradients, is_plain_cpu
 from centernet.engine.precision import LossScaler, LossScalingConfig
 from centernet.engine.solver import Solver, SolverConfig
@@ -144,6 +145,20 @@ def test_gradients_on_a_device_and_flat_ones_train_alike(toy: ModuleType, monkey
         np.testing.assert_allclose(values, device[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_half_precision_trains_with_a_loss_scale_and_float_parameters(toy: ModuleType) -> None:
+    toy.draw_parameters()
+    arrays = next(toy.Loader().epoch(0)).arrays
+    full = toy.make_step(Single(), batch_stat=False).run(arrays, 0.0)
+    nn.clear_parameters()  # those of a step in float32 stay float32
+    toy.draw_parameters()
+    with nn.context_scope(resolve("cpu", type_config="half").context):
+        step = toy.make_step(Single(), batch_stat=False, scaling=LossScalingConfig(scale=8.0, dynamic=True))
+        half = [step.run(arrays, 1e-2) for _ in range(3)]
+    assert not any(report.is_skipped for report in half)
+    assert half[0].gradient_norm == pytest.approx(full.gradient_norm, rel=0.01)
+    assert half[2].total < half[0].total
+
+
 def test_only_plain_float_on_the_cpu_has_flat_gradients() -> None:
     assert is_plain_cpu(nn.Context(["cpu:float"], "CpuCachedArray", "0"))
     assert not is_plain_cpu(nn.Context(["cpu:half", "cpu:float"], "CpuCachedArray", "0"))
@@ -153,7 +168,8 @@ def test_only_plain_float_on_the_cpu_has_flat_gradients() -> None:
 def test_validation_gives_the_losses_without_touching_the_parameters(toy: ModuleType) -> None:
     toy.draw_parameters()
     arrays = next(toy.Loader().epoch(0)).arrays
-    validation = ValidationStep(lambda inputs: toy.losses(inputs, False), loss_weights=toy.WEIGHTS, communicator=Single(), counts=("count",))
+    settings = {"loss_weights": toy.WEIGHTS, "communicator": Single(), "counts": ("count",)}
+    validation = ValidationStep(lambda inputs: toy.losses(inputs, False), **settings)
     before = toy.parameter_values()
     first, second = validation.run(arrays), validation.run(arrays)
     assert first == second

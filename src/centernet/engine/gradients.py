@@ -140,8 +140,8 @@ class DeviceGradients:
         return self._communicator.sum(losses)
 
     def norm(self) -> float:
-        """Computed on the device, one number comes back."""
-        with nn.auto_forward():
+        """Computed on the device in float32, where squares of half-precision gradients do not overflow; one number comes back."""
+        with nn.auto_forward(), nn.context_scope(_in_float(nn.get_current_context())):
             squares = [F.reshape(F.sum(gradient * gradient), (1,)) for gradient in self._gradients]
             total = float(F.sum(F.concatenate(*squares, axis=0)).data)
         return math.sqrt(total) if total >= 0 else math.nan
@@ -170,6 +170,11 @@ class DeviceGradients:
 def is_plain_cpu(context: Any) -> bool:
     """Whether everything computed in an NNabla context is float32 in the CPU's memory."""
     return set(context.backend) <= {"cpu", "cpu:float"}
+
+
+def _in_float(context: Any) -> Any:
+    backends = dict.fromkeys(backend.partition(":")[0] + ":float" for backend in context.backend)
+    return nn.Context(list(backends), context.array_class, context.device_id)
 
 
 def _flat(size: int) -> nn.NdArray:

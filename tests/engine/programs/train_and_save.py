@@ -13,7 +13,7 @@ with ending_all(communicator):
     toy.draw_parameters(seed=communicator.rank)  # different on purpose: training must start from rank 0's
     step = toy.make_step(communicator, batch_stat=False, gradient_clip=20.0)
     loader = toy.Loader(rank=communicator.rank, size=communicator.size)
-    reports = [step.run(batch.arrays, 1e-2) for _, batch in zip(range(3), loader.epoch(0))]
+    reports = [step.run(batch.arrays, 1e-2) for batch in list(loader.epoch(0))[:3]]
     everyone = communicator.gather(toy.parameter_values())
     assert all((values[name] == everyone[0][name]).all() for values in everyone for name in values), "ranks differ"
     if communicator.rank == 0:
