@@ -37,7 +37,7 @@ lint: ## ruff and mypy
 	@$(SETUP) dev
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/mypy src/tools benchmarks
+	@$(VENV)/bin/mypy src/*.py src/tools benchmarks
 
 bench: ## every script of benchmarks/, each ending in one JSON line per claim
 	@$(SETUP) dev
