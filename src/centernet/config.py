@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import math
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +30,8 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"found the key {key!r}, expected a name", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' appears twice", key_node.start_mark)
             seen.add(key)
@@ -65,7 +69,7 @@ def override(tree: Tree, assignments: Sequence[str]) -> Tree:
     Raises:
         ConfigError: not of the form `a.b=value`, or a part of the path is a value, not a section.
     """
-    result: Tree = json.loads(json.dumps(tree))
+    result = copy.deepcopy(tree)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not all(path.split(".")):
@@ -107,12 +111,15 @@ def validate(schema: type[T], tree: Mapping[str, Any], *, source: str) -> T:
             dotted path, what was found, what was expected, the nearest known key.
     """
     try:
-        return TypeAdapter(schema).validate_json(json.dumps(tree), strict=True)
+        text = json.dumps(tree, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        key, value = next(_foreign_values(tree), ("(top level)", error))
+        raise ConfigError(f"{source}: {key}: found {value!r}, which YAML may write but a configuration may not") from None
+    try:
+        return TypeAdapter(schema).validate_json(text, strict=True)
     except ValidationError as error:
         lines = [f"{source}: {_explain(schema, tree, details)}" for details in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
-    except TypeError as error:
-        raise ConfigError(f"{source}: holds a value YAML may write but a configuration may not: {error}") from None
 
 
 def to_tree(config: object) -> Tree:
@@ -127,6 +134,16 @@ def write_yaml(tree: Mapping[str, Any], path: Path) -> None:
         path.write_text(yaml.safe_dump(dict(tree), sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _foreign_values(tree: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """(dotted key, value) of what JSON does not have: dates, sets, infinities."""
+    if isinstance(tree, (Mapping, list)):
+        items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
+        for name, value in items:
+            yield from _foreign_values(value, f"{key}.{name}" if key else str(name))
+    elif not isinstance(tree, (str, int, float, type(None))) or (isinstance(tree, float) and not math.isfinite(tree)):
+        yield key, tree
 
 
 def _explain(schema: type, tree: Mapping[str, Any], details: ErrorDetails) -> str:
@@ -153,8 +170,7 @@ def _known_keys(schema: type, tree: Any, location: Sequence[str]) -> list[str]:
         tree = tree[int(part)] if isinstance(tree, list) else tree.get(part, {})
         annotation = typing.get_type_hints(here, include_extras=True)[part] if dataclasses.is_dataclass(here) else Any
         here = _section_class(annotation, tree)
-    keys = [field.name for field in dataclasses.fields(here)] if dataclasses.is_dataclass(here) else []
-    return keys
+    return [field.name for field in dataclasses.fields(here)] if dataclasses.is_dataclass(here) else []
 
 
 def _section_class(annotation: Any, tree: Any) -> Any:

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 import centernet
@@ -32,11 +33,12 @@ def run(command: str, arguments: Sequence[str] | None = None, *, program: str | 
         program: what help calls it; default `centernet COMMAND`.
     """
     _set_up_logging()
-    module = importlib.import_module(f"centernet.cli.{COMMANDS[command][0]}")
     typed = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        module = importlib.import_module(f"centernet.cli.{COMMANDS[command][0]}")
         code: int | None = module.main(typed, program=program or f"centernet {command}")
     except CenterNetError as error:
+        _wait_for_turn()
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
@@ -63,6 +65,13 @@ def dispatch(typed: Sequence[str]) -> int:
         return 0
     print(f"error: '{typed[0]}' is not a command{did_you_mean(typed[0], COMMANDS)}\n\n{usage}", file=sys.stderr)
     return 2
+
+
+def _wait_for_turn() -> None:
+    """Processes started together fail together: mpirun ends the others as soon as the first has said why."""
+    from centernet.experiment import processes  # here: --help must not wait for it
+
+    time.sleep(0.5 * min(processes.local_rank(), 4))
 
 
 def _set_up_logging() -> None:

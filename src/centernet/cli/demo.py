@@ -34,7 +34,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     given = vars(arguments)
     if "demo" not in given:
         raise ConfigError("what to look at? Give --demo IMAGE, FOLDER or VIDEO")
-    source = Path(given["demo"]).expanduser()
+    source: Path = given["demo"]
     if not source.exists():
         raise DataError(f"--demo {source}: no such file or folder")
     path = machine.checkpoint(arguments)
@@ -43,7 +43,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     from centernet.imaging import video
 
     debug = given.get("debug", DEBUG)
-    detector = machine.open_detector(path, arguments, with_maps=debug >= 2)
+    detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2)
     folder = make_folder(given.get("output", Path("exp") / "demo"))
     print(f"{path}: {detector.session.summary}; scores from {given.get('vis_thresh', VIS_THRESHOLD)}; writing to {folder}")
     demo = _Demo(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.cli import options
+from centernet.cli import machine, options
 from centernet.cli.options import Option
 from centernet.errors import ConfigError, WeightsError
 
@@ -26,7 +26,7 @@ The file holds its class names, normalisation, stride and input size. Without --
 OWN = (
     Option(("--format",), "nnp (default) or onnx", frozenset({"export"}), choices=("nnp", "onnx")),
     Option(("--decode",), "give out boxes, scores and class ids instead of raw heads", frozenset({"export"}), constant=True),
-    Option(("--K",), "detections per image, with --decode", frozenset({"export"}), parse=int),
+    Option(("--K",), "detections per image, with --decode", frozenset({"export"}), parse=options.positive),
 )
 
 
@@ -62,13 +62,12 @@ def _target(output: Path | None, name: str, format_: str | None) -> Path:
 
 def _assembly(arguments: argparse.Namespace) -> Assembly:
     """The network with a file's parameters, or as `--arch` names it with fresh ones."""
-    from centernet.experiment import choice as choices
     from centernet.experiment import detector, published
     from centernet.experiment.assembly import from_description
     from centernet.weights.store import read_parameters
 
     chosen = options.choice(arguments)
-    path: Path | None = next((Path(word) for word in arguments.words if word != arguments.task), vars(arguments).get("checkpoint"))
+    path: Path | None = next((options.path(word) for word in arguments.words if word != arguments.task), vars(arguments).get("checkpoint"))
     if path is None:
         print("no --checkpoint: the weights are untrained")
         assembly = from_description(published.describe(chosen), source="command line")
@@ -76,11 +75,7 @@ def _assembly(arguments: argparse.Namespace) -> Assembly:
         return assembly
     if path.suffix not in detector.PARAMETER_FILES:
         raise WeightsError(f"{path}: '{path.suffix}' cannot be exported; expected parameters: {', '.join(detector.PARAMETER_FILES)}")
-    file = read_parameters(path)
-    described = published.describe(chosen) if chosen.names_a_network and file.description is None else None
-    own = detector.described_by(path, file, described)
-    choices.check_task(chosen.task, own.experiment, source=str(path))
-    choices.check_agreement(chosen, own.experiment, source=str(path))
+    own = machine.description_of(path, chosen)
     own = replace(
         own,
         layout="nhwc" if "channel_last" in chosen.words else own.layout,
@@ -88,5 +83,5 @@ def _assembly(arguments: argparse.Namespace) -> Assembly:
         input_size=chosen.input_size or own.input_size,
     )
     assembly = from_description(own, source=str(path))
-    print(f"{path}: {detector.fill(assembly, file, what=path)}")
+    print(f"{path}: {detector.fill(assembly, read_parameters(path), what=path)}")
     return assembly

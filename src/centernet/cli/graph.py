@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from centernet.cli import options
+from centernet.cli import machine, options
 
 DESCRIPTION = """Draw a network's functions and variables as SVG. Needs Graphviz (the program `dot`).
 
@@ -17,18 +17,16 @@ def main(typed: Sequence[str], *, program: str) -> int:
     parser = options.make_parser("graph", DESCRIPTION, program=program)
     arguments = options.parse(parser, "graph", typed)
     given = vars(arguments)
-    from centernet.experiment import description as descriptions
     from centernet.experiment import family, graph, published
     from centernet.experiment.assembly import from_description
     from centernet.experiment.output import make_folder
-    from centernet.weights.store import read_description
 
     chosen = options.choice(arguments)
     path: Path | None = given.get("checkpoint")
-    held = None if path is None else read_description(path)
-    description = published.describe(chosen) if held is None else descriptions.read(held, source=str(path))
+    description = published.describe(chosen) if path is None else machine.description_of(path, chosen)
     words = family.words(description.experiment)
     folder = make_folder(given.get("output", Path("exp") / "graph"))
     target = folder / f"{words['arch']}_{words['num_layers']}_graph.svg"
-    print(f"wrote {graph.draw(from_description(description, source=str(path)), target)}")
+    assembly = from_description(description, source=str(path or "command line"))
+    print(f"wrote {graph.draw(assembly, target)}")
     return 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from centernet.cli import options
-from centernet.errors import ConfigError
+from centernet.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from centernet.experiment.choice import Choice
-    from centernet.experiment.detector import Detector, Machine, Options
+    from centernet.experiment.description import Description
+    from centernet.experiment.detector import Detector, Machine, PrecisionChoice
+    from centernet.experiment.schema import ExperimentConfig
 
 
 def checkpoint(arguments: argparse.Namespace) -> Path:
@@ -19,44 +22,72 @@ def checkpoint(arguments: argparse.Namespace) -> Path:
     path: Path | None = vars(arguments).get("checkpoint")
     if path is None:
         raise ConfigError("which model? Give --checkpoint FILE (.h5, .nnp or .onnx)")
-    return path.expanduser()
+    return path
 
 
-def machine(arguments: argparse.Namespace, **defaults: Any) -> Machine:
-    """Where to run, from the options; `defaults` for those not typed."""
+def machine(arguments: argparse.Namespace, *, precision: PrecisionChoice = "auto", threads: int | None = None) -> Machine:
+    """Where to run, from the options; `precision` where it was not typed."""
+    from centernet.experiment import devices
     from centernet.experiment.detector import Machine
 
-    given = {**defaults, **vars(arguments)}
-    fields = {"runtime": "runtime", "precision": "precision", "extension": "extension_module"}
-    typed = {name: given[option] for name, option in fields.items() if option in given}
-    return Machine(**typed, gpu=options.gpu(given.get("gpus"), index=0), threads=defaults.get("threads"))
+    given = vars(arguments)
+    return Machine(
+        runtime=given.get("runtime", "auto"),
+        precision=given.get("precision", precision),
+        extension=given.get("extension_module", "auto"),
+        gpu=devices.gpu(given.get("gpus"), index=0),
+        threads=threads,
+    )
 
 
-def detection_options(arguments: argparse.Namespace, choice: Choice, **defaults: Any) -> Options:
-    """How to detect, from the options; `defaults` for those not typed."""
-    from centernet.experiment.detector import Options
+def description_of(path: Path, chosen: Choice) -> Description:
+    """What a model file holds: its own words, else what was typed; those two must agree.
 
-    given = {**defaults, **vars(arguments)}
-    if given.get("keep_res") and given.get("fix_res"):
-        raise ConfigError("--keep_res and --fix_res exclude each other")
-    fields = {"k": "K", "keep_resolution": "keep_res", "scales": "test_scales", "batch_size": "batch_size", "with_maps": "with_maps"}
-    typed = {name: given[option] for name, option in fields.items() if option in given}
-    return Options(**typed, input_size=choice.input_size)
+    Raises:
+        WeightsError: the file cannot be read, or neither it nor the options name its network.
+        ConfigError: what was typed is wrong, or contradicts the file.
+    """
+    from centernet.experiment import choice as choices
+    from centernet.experiment import detector, published
+
+    own = detector.own_description(path)
+    if own is None:
+        if not chosen.names_a_network:
+            raise WeightsError(f"{path}: {detector.NO_DESCRIPTION}")
+        return published.describe(chosen)
+    choices.check_agreement(chosen, own.experiment, source=str(path))
+    choices.check_task(chosen.task, own.experiment, source=str(path))
+    return own
 
 
-def open_detector(path: Path, arguments: argparse.Namespace, **defaults: Any) -> Detector:
-    """The model file as the options ask for it.
+def open_detector(
+    path: Path, arguments: argparse.Namespace, *, with_maps: bool = False, precision: PrecisionChoice = "auto", threads: int | None = None
+) -> tuple[Detector, ExperimentConfig]:
+    """The model file as the options ask for it, and the experiment it is used in: the typed YAML's, or the file's own.
+
+    Args:
+        with_maps: also give the heatmap out.
+        precision: where none was typed.
+        threads: of the runtime; None: all cores.
 
     Raises:
         ConfigError, WeightsError: what was typed contradicts the file, or the file does not fit.
     """
     from centernet.experiment import choice as choices
-    from centernet.experiment import detector, published
+    from centernet.experiment import detector
 
     chosen = options.choice(arguments)
-    described = published.describe(chosen) if chosen.names_a_network else None
-    opened = detector.load(
-        path, described=described, machine=machine(arguments, **defaults), options=detection_options(arguments, chosen, **defaults)
+    description = description_of(path, chosen)
+    config = (
+        choices.experiment(chosen)
+        if chosen.yaml is not None
+        else choices.from_description(chosen, description.experiment, source=str(path))
     )
-    choices.check_agreement(chosen, opened.description.experiment, source=str(path))
-    return opened
+    how = replace(
+        detector.options_of(config.test),
+        input_size=chosen.input_size,
+        with_maps=with_maps,
+        batch_size=vars(arguments).get("batch_size", config.test.batch_size),
+    )
+    where = machine(arguments, precision=precision, threads=threads)
+    return detector.load(path, described=description, machine=where, options=how), config

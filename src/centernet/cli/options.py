@@ -11,8 +11,9 @@ import argparse
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from centernet.errors import ConfigError, did_you_mean
 
@@ -23,7 +24,7 @@ LOG = logging.getLogger(__name__)
 ALL = frozenset({"train", "test", "demo", "export", "graph"})
 TRAIN, TEST, DEMO = frozenset({"train"}), frozenset({"test"}), frozenset({"demo"})
 INFERENCE = TEST | DEMO
-NETWORK = ALL  # what a network is: all commands may have to build one
+RUNNING = TRAIN | INFERENCE  # the commands that compute
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,36 @@ def numbers(text: str) -> list[float]:
 
 
 def gpu_ids(text: str) -> list[int]:
-    """`0,1` as a list of device numbers; `-1` as none."""
-    return [number for number in (int(part) for part in text.split(",")) if number >= 0]
+    """`0,1` as a list of device numbers."""
+    return [int(part) for part in text.split(",")]
 
 
-numbers.__name__, gpu_ids.__name__ = "comma-separated numbers", "comma-separated device numbers"
+def path(text: str) -> Path:
+    """A path; `~` is the home folder."""
+    return Path(text).expanduser()
 
-METAVARS: dict[Callable[[str], Any], str] = {Path: "PATH", int: "N", float: "X", numbers: "X,Y,...", gpu_ids: "N,M,..."}
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    number = int(text)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+# Their names end up in error messages.
+numbers.__name__, gpu_ids.__name__, positive.__name__ = "list of numbers X,Y,...", "list of devices N,M,...", "positive number"
+METAVARS: dict[Callable[[str], Any], str] = {path: "PATH", int: "N", positive: "N", float: "X", numbers: "X,Y,...", gpu_ids: "N,M,..."}
 
 OPTIONS: tuple[Option, ...] = (
     # Where things are
-    Option(("--train-config", "--config_file", "--config"), "experiment as YAML", ALL, parse=Path),
-    Option(("--data_dir", "--data-dir"), "root folder of the data set", TRAIN | TEST | frozenset({"export"}), "data.root"),
+    Option(("--train-config", "--config_file", "--config"), "experiment as YAML", ALL, parse=path),
+    Option(("--data_dir", "--data-dir"), "root folder of the data set", ALL, "data.root"),
     Option(
-        ("-o", "--output", "--save_dir", "--save-dir"), "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)", ALL, parse=Path
+        ("-o", "--output", "--save_dir", "--save-dir"), "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)", ALL, parse=path
     ),
-    Option(("--checkpoint", "--trained_model_path"), "parameter file (.h5, .nnp, .onnx; train: start from it)", ALL, parse=Path),
-    Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=Path),
+    Option(("--checkpoint", "--trained_model_path"), "parameter file (.h5, .nnp, .onnx; train: start from it)", ALL, parse=path),
+    Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=path),
     Option(("--resume-from", "--resume_from"), "go on from checkpoint N, or from the 'latest' in the output folder", TRAIN),
     Option(
         ("--set",),
@@ -87,9 +101,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     # Which network
     Option(("--dataset",), "family of the data set: coco, pascal", ALL),
-    Option(("--arch",), "backbone and neck: resnet, dlav0", NETWORK),
-    Option(("--num_layers",), "depth of the backbone", NETWORK, parse=int),
-    Option(("--head_conv",), "hidden channels of the heads; -1: 256 for dlav0, 64 for resnet; 0: none", NETWORK, parse=int),
+    Option(("--arch",), "backbone and neck: resnet, dlav0", ALL),
+    Option(("--num_layers",), "depth of the backbone", ALL, parse=int),
+    Option(("--head_conv",), "hidden channels of the heads; -1: 256 for dlav0, 64 for resnet; 0: none", ALL, parse=int),
     Option(("--mixed_precision",), "half precision, inputs padded to 4 channels", ALL, constant=True),
     Option(("--channel_last",), "NHWC layout", ALL, constant=True),
     Option(("--input_res",), "input height and width", ALL, parse=int),
@@ -99,10 +113,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         ("--extension_module",),
         "auto (default): cudnn where extension and GPU are there, else cpu",
-        ALL,
+        RUNNING,
         choices=("auto", "cpu", "cuda", "cudnn"),
     ),
-    Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", ALL, parse=gpu_ids),
+    Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", RUNNING, parse=gpu_ids),
     Option(("--runtime",), "what runs the network on a CPU", INFERENCE, choices=("auto", "openvino", "nnabla", "onnxruntime")),
     Option(
         ("--precision",),
@@ -110,10 +124,11 @@ OPTIONS: tuple[Option, ...] = (
         INFERENCE,
         choices=("auto", "float32", "bfloat16"),
     ),
+    Option(("--processes",), "train with N processes on this machine: as `mpirun -n N`, but Ctrl-C writes a checkpoint", TRAIN, parse=int),
     # Training
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
     Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", int),
-    Option(("--batch_size",), "images per process (test, demo: per forward pass)", TRAIN | INFERENCE, parse=int),
+    Option(("--batch_size",), "images per process (test, demo: per forward pass)", RUNNING, "train.batch_size", int),
     Option(("--lr", "--base_lr"), "learning rate", TRAIN, "train.schedule.base_lr", float),
     Option(("--weight_decay",), "L2 weight decay", TRAIN, "train.solver.weight_decay", float),
     Option(("--val_intervals",), "validate every N epochs", TRAIN, "train.validate_every", int),
@@ -129,14 +144,14 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--off_weight",), "weight of the offset loss", TRAIN, "task.offset_weight", float),
     Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.size_weight", float),
     # Test and demo
-    Option(("--K",), "detections per image", INFERENCE, parse=int),
-    Option(("--vis_thresh",), "lowest score that is drawn", INFERENCE, parse=float),
-    Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", INFERENCE, constant=True),
-    Option(("--fix_res",), "resize to the fixed input size (the default)", INFERENCE, constant=True),
-    Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", INFERENCE, parse=numbers),
-    Option(("--debug",), "demo: 0 JSON only, 1 boxes, 2 also the network input and heatmaps", INFERENCE, parse=int, choices=(0, 1, 2, 3)),
+    Option(("--K",), "detections per image", RUNNING, "test.k", int),
+    Option(("--vis_thresh",), "lowest score that is drawn", DEMO, parse=float),
+    Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", RUNNING, "test.keep_resolution", constant=True),
+    Option(("--fix_res",), "resize to the fixed input size (the default)", RUNNING, "test.keep_resolution", constant=False),
+    Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", numbers),
+    Option(("--debug",), "demo: 0 JSON only, 1 boxes, 2 also the network input and heatmaps", DEMO, parse=int, choices=(0, 1, 2, 3)),
     Option(("--debugger_theme",), "background of the heatmaps", DEMO, choices=("white", "black")),
-    Option(("--demo",), "image, folder or video file", DEMO),
+    Option(("--demo",), "image, folder or video file", DEMO, parse=path),
     # Accepted for old command lines
     Option(("--reg_offset",), "accepted; giving it made the predecessor crash", frozenset(), constant=True),
     Option(("--metric",), "accepted; no effect in the predecessor either", frozenset()),
@@ -150,6 +165,26 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
+
+    def parse_args(self, typed: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        """What was typed, options and words in any order.
+
+        Raises:
+            ConfigError: an option there is not, a value missing or wrong.
+        """
+        arguments, rest = self.parse_known_intermixed_args(typed)
+        unknown = next((word for word in rest if word.startswith("-")), None)
+        if unknown is not None:
+            flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+            near = get_close_matches(unknown.partition("=")[0], flags, n=1)
+            self.error(f"{unknown}: no such option" + (f"; did you mean '{near[0]}'?" if near else ""))
+        if rest:
+            self.error(f"'{rest[0]}': one word too many")
+        return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """As all other errors: one line, exit code 2."""
+        raise ConfigError(f"{message} (`{self.prog} --help` lists the options)")
 
 
 def make_parser(command: str, description: str, *, program: str, extra: Sequence[Option] = ()) -> Parser:
@@ -169,7 +204,7 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
     Raises:
         ConfigError: a word that is no task.
     """
-    arguments = parser.parse_intermixed_args(typed)
+    arguments = parser.parse_args(typed)
     given = vars(arguments)
     idle = [option.flags[0] for option in OPTIONS if option.dest in given and command not in option.commands]
     if idle:
@@ -178,7 +213,8 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
 
     known = task_names()
     for word in arguments.words:
-        if word not in known and command != "export":
+        is_file = command == "export" and bool(Path(word).suffix)  # the family's `centernet export FILE`
+        if word not in known and not is_file:
             raise ConfigError(f"'{word}' is not a task{did_you_mean(word, known)}")
     arguments.task = next((word for word in arguments.words if word in known), None)
     return arguments
@@ -188,7 +224,7 @@ def choice(arguments: argparse.Namespace) -> Choice:
     """Which experiment was typed.
 
     Raises:
-        ConfigError: half an input size.
+        ConfigError: half an input size, or options that exclude each other.
     """
     from centernet.experiment.choice import FAMILY_WORDS, Choice
 
@@ -198,6 +234,8 @@ def choice(arguments: argparse.Namespace) -> Choice:
     height, width = (height if height > 0 else square), (width if width > 0 else square)
     if (height > 0) != (width > 0):
         raise ConfigError("--input_h and --input_w: give both, or --input_res for a square input")
+    if "keep_res" in given and "fix_res" in given:
+        raise ConfigError("--keep_res and --fix_res exclude each other")
     return Choice(
         task=arguments.task,
         yaml=given.get("train_config"),
@@ -206,12 +244,3 @@ def choice(arguments: argparse.Namespace) -> Choice:
         assignments=given.get("set", []),
         input_size=(height, width) if height > 0 else None,
     )
-
-
-def gpu(gpus: Sequence[int] | None, *, index: int) -> int | None:
-    """The GPU of this machine's process number `index`; None: none. `gpus` is what was typed, or None."""
-    if gpus is None:
-        return index
-    if gpus and index >= len(gpus):
-        raise ConfigError(f"--gpus {','.join(map(str, gpus))}: process {index + 1} of this machine has none left; name one GPU per process")
-    return gpus[index] if gpus else None

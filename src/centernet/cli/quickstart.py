@@ -18,10 +18,6 @@ finds and export it. Minutes on two cores, no GPU, no download."""
 
 MOST_PROCESSES = 4
 SHEET_IMAGES = 8
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-# Open MPI refuses root, which is what containers run as; it means nothing to other users.
-AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
 class StepError(CenterNetError):
@@ -70,13 +66,11 @@ class _Steps:
         print(f"{self.data}: {len(splits[0])} images to train, {len(splits[1])} to test ({perf_counter() - began:.0f} s)", flush=True)
 
     def train(self, processes: int) -> None:
-        """The ordinary training command, under mpirun."""
+        """The ordinary training command."""
         _say(f"2/5 train with {processes} process(es)")
-        beside = Path(sys.executable).with_name("mpirun")  # the wheel's, also where its folder is not on the PATH
-        mpirun = [str(beside) if beside.exists() else "mpirun", "-n", str(processes), "--map-by", ":OVERSUBSCRIBE"] if processes > 1 else []
         overrides = [word for assignment in self.assignments for word in ("--set", assignment)]
         command = ["train", "--train-config", str(self.config), "--data_dir", str(self.data), "-o", str(self.output), *overrides]
-        _run([*mpirun, sys.executable, "-m", "centernet", *command], one_thread=processes > 1)
+        _run([sys.executable, "-m", "centernet", *command, "--processes", str(processes)])
 
     def test(self) -> dict[str, Any]:
         """AP on the held-out split."""
@@ -123,15 +117,9 @@ class _Steps:
         ]
 
 
-def _run(command: Sequence[str], *, one_thread: bool = False) -> None:
+def _run(command: Sequence[str]) -> None:
     """Run one command with its output on ours; a failure ends the quickstart, Ctrl-C reaches the command too."""
-    environment = {**AS_ROOT, **os.environ, **(dict.fromkeys(THREAD_VARIABLES, "1") if one_thread else {})}
-    try:
-        code = subprocess.run(command, env=environment, check=False).returncode
-    except FileNotFoundError:
-        raise StepError(
-            f"{command[0]}: no such program; run `make setup`, or put the virtual environment's bin folder on the PATH"
-        ) from None
+    code = subprocess.run(command, check=False).returncode
     if code:
         raise StepError(f"this step failed with exit code {code}: {' '.join(command)}")
 

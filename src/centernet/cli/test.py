@@ -6,13 +6,10 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from centernet.cli import machine, options
 from centernet.errors import ConfigError, WeightsError
-
-if TYPE_CHECKING:
-    from centernet.experiment.detector import Detector
 
 DESCRIPTION = """Measure average precision.
 
@@ -21,8 +18,6 @@ DESCRIPTION = """Measure average precision.
 
 Writes results.json (numbers and how they were measured) and detections.json (COCO's result list). Under mpirun the images are
 shared among the processes."""
-
-BATCH_SIZE = 4
 
 
 def main(typed: Sequence[str], *, program: str) -> int:
@@ -35,7 +30,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     if "checkpoint" in given:
         _Test(arguments).one(machine.checkpoint(arguments))
     else:
-        _Test(arguments).many(given["checkpoint_dir"].expanduser())
+        _Test(arguments).many(given["checkpoint_dir"])
     return 0
 
 
@@ -89,16 +84,10 @@ class _Test:
                     print(f"wrote {file}")
 
     def _measure(self, path: Path) -> tuple[dict[str, Any], list[dict[str, object]]]:
-        from centernet.experiment import choice, evaluate, report
+        from centernet.experiment import evaluate, report
         from centernet.experiment.assembly import open_split
 
-        detector = self._open(path)
-        chosen = options.choice(self.arguments)
-        config = (
-            choice.experiment(chosen)
-            if chosen.yaml is not None
-            else choice.from_description(chosen, detector.description.experiment, source=str(path))
-        )
+        detector, config = machine.open_detector(path, self.arguments, precision="float32", threads=self.processes.threads_each)
         dataset = open_split(config.data, "val")
         evaluate.check_classes(dataset.classes, detector.description.classes, source=str(config.data.root))
         protocol = report.protocol_text(detector, metric=evaluate.protocol_of(config.data), num_images=len(dataset))
@@ -107,7 +96,3 @@ class _Test:
         metric = evaluate.metric_for(detector.assembly.task, dataset, config.data)
         numbers = evaluate.evaluate(detector, dataset, metric, self.processes.communicator, on_bad_image=config.data.on_bad_image)
         return {**numbers, "protocol": protocol, "model": str(path)}, metric.detections_json()
-
-    def _open(self, path: Path) -> Detector:
-        threads = self.processes.threads_each
-        return machine.open_detector(path, self.arguments, precision="float32", batch_size=BATCH_SIZE, threads=threads)

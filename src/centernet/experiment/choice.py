@@ -63,16 +63,17 @@ def experiment(choice: Choice) -> ExperimentConfig:
     if "train.batch_size" in choice.keys:
         tree["train"].pop("global_batch_size", None)
     config = configuration.validate(ExperimentConfig, tree, source=source)
+    if choice.yaml is not None:
+        check_agreement(choice, configuration.to_tree(config), source)
     check_task(choice.task, configuration.to_tree(config), source=source)
     return config
 
 
 def from_description(choice: Choice, described: Mapping[str, Any], *, source: str) -> ExperimentConfig:
     """The experiment a model file was trained in, with the typed keys on top; typed words must agree with it."""
-    tree: Tree = {**described, "train": {"batch_size": 1}}
-    check_agreement(choice, tree, source)
-    check_task(choice.task, tree, source=source)
-    tree = _with_input_size(tree, choice)
+    check_agreement(choice, described, source)
+    check_task(choice.task, described, source=source)
+    tree = _with_input_size({**described, "train": {"batch_size": 1}}, choice)
     for key, value in choice.keys.items():
         configuration.assign(tree, key, value)
     return configuration.validate(ExperimentConfig, configuration.override(tree, choice.assignments), source=source)
@@ -90,8 +91,7 @@ def _base(choice: Choice) -> tuple[Tree, str]:
         source = str(choice.yaml)
         tree = configuration.read_yaml(choice.yaml)
         if family.is_predecessors(tree):
-            tree = family.translate(tree, source=source)
-        check_agreement(choice, tree, source)
+            tree = _with_hidden_channels(family.translate(tree, source=source), choice)  # which its files cannot say
         return tree, source
     if not choice.names_a_network:
         raise ConfigError("which experiment? Give --train-config FILE.yaml, or --dataset, --arch and --num_layers")
@@ -99,8 +99,7 @@ def _base(choice: Choice) -> tuple[Tree, str]:
     dataset, arch = words.get("dataset", "coco"), words.get("arch", "resnet")
     tree = family.preset(dataset, arch, words.get("num_layers", family.default_depth(arch)))
     tree["train"] = configuration.merge({}, TRAIN_DEFAULTS[dataset])
-    if words.get("head_conv", -1) >= 0:
-        tree["model"]["head"]["hidden_channels"] = words["head_conv"]
+    tree = _with_hidden_channels(tree, choice)
     precision = {**(family.MIXED_PRECISION if words.get("mixed_precision") else {})}
     if words.get("mixed_precision"):
         precision["loss_scaling"] = {"scale": 4, "dynamic": True}
@@ -110,16 +109,22 @@ def _base(choice: Choice) -> tuple[Tree, str]:
     return tree, COMMAND_LINE
 
 
+def _with_hidden_channels(tree: Tree, choice: Choice) -> Tree:
+    typed = choice.words.get("head_conv", -1)
+    return configuration.merge(tree, {"model": {"head": {"hidden_channels": typed}}}) if typed >= 0 else tree
+
+
 def _with_input_size(tree: Tree, choice: Choice) -> Tree:
-    if choice.input_size is None:
-        return configuration.override(tree, [])  # a copy
-    return configuration.merge(tree, {"data": {**tree.get("data", {}), "input_size": list(choice.input_size)}})
+    tree = configuration.override(tree, [])  # a copy
+    if choice.input_size is not None:
+        configuration.assign(tree, "data.input_size", list(choice.input_size))
+    return tree
 
 
 def check_agreement(choice: Choice, tree: Mapping[str, Any], source: str) -> None:
     """ConfigError where a typed word of the family contradicts the tree of a YAML or model file."""
     lines = [
-        f"--{word} {choice.words[word]} was typed, but {source} says {value}; leave the option out, or use another file"
+        f"--{word} {choice.words[word]} was typed, but {source} says {word} {value}; leave the option out, or use another file"
         for word, value in family.words(tree).items()
         if choice.words.get(word) not in (None, -1, value)
     ]

@@ -29,7 +29,7 @@ class Description:
     mean, std: of a BGR pixel / 255. stride: input pixels per heatmap cell.
     """
 
-    experiment: dict[str, Any]
+    experiment: dict[str, dict[str, Any]]
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     input_size: tuple[Positive, Positive]

@@ -16,6 +16,7 @@ from centernet.errors import ConfigError, WeightsError
 from centernet.experiment import description as descriptions
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
+from centernet.experiment.schema import TestConfig
 from centernet.export.nnp import read_description as read_nnp_description
 from centernet.export.onnx import read_metadata, to_onnx
 from centernet.inference.predictor import Inspection, Predictor
@@ -24,7 +25,7 @@ from centernet.inference.session import NnablaSession, NnpSession, OnnxRuntimeSe
 from centernet.structures import Array, Detections
 from centernet.weights.layout import convert
 from centernet.weights.match import LoadReport, assign
-from centernet.weights.store import ParameterFile, read_parameters
+from centernet.weights.store import ParameterFile, read_description, read_parameters
 
 Runtime = Literal["auto", "openvino", "nnabla", "onnxruntime"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
@@ -64,6 +65,12 @@ class Options:
     scales: Sequence[float] = (1.0,)
     batch_size: int = 1
     with_maps: bool = False  # also give the heatmap out, for drawing
+
+
+def options_of(test: TestConfig) -> Options:
+    """How a configuration's section `test` says to detect."""
+    names = ("k", "max_detections", "keep_resolution", "scales", "batch_size")
+    return Options(**{name: getattr(test, name) for name in names})
 
 
 class Detector(Predictor):
@@ -135,6 +142,14 @@ def load(
     _check_exported(path, own, options)
     assembly = from_description(own, source=str(path))
     return Detector(_exported_session(path, machine), assembly, options)
+
+
+def own_description(path: Path) -> Description | None:
+    """What a model file says of itself; None: parameters without a word, as published ones are. WeightsError as `load`."""
+    if path.suffix not in PARAMETER_FILES:
+        return _exported_description(path)
+    tree = read_description(path)
+    return None if tree is None else descriptions.read(tree, source=str(path))
 
 
 def described_by(path: Path, file: ParameterFile, described: Description | None) -> Description:

@@ -5,7 +5,7 @@ Here, and only here, the predecessor's names are known: this is the mapping tabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from centernet import config
@@ -49,28 +49,36 @@ PREDECESSOR_KEYS: dict[str, str | None] = {
     "mixed_precision.loss_scaling": "train.precision.loss_scaling.scale",
     "mixed_precision.use_dynamic_loss_scaling": "train.precision.loss_scaling.dynamic",
 }
+NAMED_BY = ("dataset.dataset", "model.arch", "model.num_layers")  # in the predecessor's YAML
+WORDS = ("--dataset", "--arch", "--num_layers")  # on the command line
 PREDECESSOR_SECTIONS = ("dataset", "learning_rate_config", "mixed_precision")
 MIXED_PRECISION: Tree = {"compute": "half", "pad_input_to": 4}  # what the predecessor's one flag switches on
 
 
-def preset(dataset: str, arch: str, num_layers: int) -> Tree:
+def preset(dataset: object, arch: object, num_layers: object, *, said: Sequence[str] = WORDS) -> Tree:
     """The sections `task`, `data` and `model` of a published experiment.
+
+    Args:
+        said: what to call the three in messages.
 
     Raises:
         ConfigError: dataset or architecture is unknown, or the architecture is not built that deep.
     """
-    if dataset not in DATASETS:
-        raise ConfigError(f"--dataset {dataset}: unknown{did_you_mean(dataset, DATASETS)}")
-    return {"task": {"name": "ctdet"}, "data": dict(DATASETS[dataset]), "model": model(arch, num_layers)}
+    known = _known(dataset, DATASETS, said[0])
+    return {"task": {"name": "ctdet"}, "data": dict(DATASETS[known]), "model": _model(arch, num_layers, said=said)}
 
 
-def model(arch: str, num_layers: int) -> Tree:
-    """The `model` section of a published network; ConfigError as in `preset`."""
-    if arch not in ARCHITECTURES:
-        raise ConfigError(f"--arch {arch}: unknown{did_you_mean(arch, ARCHITECTURES)}")
+def _known(name: object, table: Mapping[str, Any], said: str) -> str:
+    if not isinstance(name, str) or name not in table:
+        raise ConfigError(f"{said}: '{name}' is unknown{did_you_mean(str(name), table)}")
+    return name
+
+
+def _model(arch: object, num_layers: object, *, said: Sequence[str]) -> Tree:
+    arch = _known(arch, ARCHITECTURES, said[1])
     depths = ARCHITECTURES[arch]["layers"]
     if num_layers not in depths:
-        raise ConfigError(f"--num_layers {num_layers}: {arch} is built with {', '.join(map(str, depths))} layers")
+        raise ConfigError(f"{said[2]}: found {num_layers!r}, but {arch} is built with {', '.join(map(str, depths))} layers")
     tree: Tree = {section: dict(options) for section, options in ARCHITECTURES[arch]["model"].items()}
     if len(depths) > 1:
         tree["backbone"]["num_layers"] = num_layers
@@ -83,7 +91,10 @@ def default_depth(arch: str) -> int:
 
 
 def words(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """What the family calls the data set, backbone, depth and hidden channels of an experiment's tree; None where it has no word."""
+    """What the family calls the data set, backbone, depth and hidden channels of an experiment's tree; None where it has no word.
+
+    The precision too, where the tree says how to train: a model file runs in any.
+    """
     data = tree.get("data", {}).get("dataset", {}).get("name")
     backbone = tree.get("model", {}).get("backbone", {})
     arch = backbone.get("name")
@@ -93,12 +104,20 @@ def words(tree: Mapping[str, Any]) -> dict[str, Any]:
         "arch": arch,
         "num_layers": backbone.get("num_layers", depths[0]),
         "head_conv": tree.get("model", {}).get("head", {}).get("hidden_channels"),
+        **_precision_words(tree),
     }
 
 
+def _precision_words(tree: Mapping[str, Any]) -> dict[str, bool]:
+    if "train" not in tree:
+        return {}
+    precision = tree["train"].get("precision", {})
+    return {"mixed_precision": precision.get("compute") == "half", "channel_last": bool(precision.get("channel_last"))}
+
+
 def is_predecessors(tree: Mapping[str, Any]) -> bool:
-    """Whether a YAML tree is written in the predecessor's keys."""
-    return any(section in tree for section in PREDECESSOR_SECTIONS)
+    """Whether a YAML tree is written in the predecessor's keys, and not in ours with one of them by mistake."""
+    return any(section in tree for section in PREDECESSOR_SECTIONS) and not {"task", "data"} & tree.keys()
 
 
 def translate(tree: Mapping[str, Any], *, source: str) -> Tree:
@@ -111,19 +130,26 @@ def translate(tree: Mapping[str, Any], *, source: str) -> Tree:
     unknown = [key for key in given if key not in PREDECESSOR_KEYS]
     if unknown:
         raise ConfigError("\n".join(f"{source}: {key}: unknown key{did_you_mean(key, PREDECESSOR_KEYS)}" for key in unknown))
-    missing = [key for key in ("dataset.dataset", "model.arch", "model.num_layers") if key not in given]
+    missing = [key for key in NAMED_BY if key not in given]
     if missing:
         raise ConfigError("\n".join(f"{source}: {key}: is missing" for key in missing))
-    result = preset(given["dataset.dataset"], given["model.arch"], given["model.num_layers"])
-    half = bool(given.get("mixed_precision.mixed_precision"))
+    result = preset(*(given[key] for key in NAMED_BY), said=[f"{source}: {key}" for key in NAMED_BY])
+    half = given.get("mixed_precision.mixed_precision", False)
+    if not isinstance(half, bool):
+        raise ConfigError(f"{source}: mixed_precision.mixed_precision: found {half!r}, expected true or false")
     for key, value in given.items():
         ours = PREDECESSOR_KEYS[key]
         if ours is None or (key.startswith("mixed_precision.") and "channel_last" not in key and not half):
             continue
-        config.assign(result, ours, value or None if key == "model.pretrained_model_dir" else value)
+        config.assign(result, ours, _folder(value) if key == "model.pretrained_model_dir" else value)
     if half:
         result = config.merge({"train": {"precision": MIXED_PRECISION}}, result)
     return _with_schedule_by_class_name(result)
+
+
+def _folder(value: Any) -> Any:
+    """Empty is none to the predecessor; a slash at the end means nothing."""
+    return value.rstrip("/") or None if isinstance(value, str) else value
 
 
 def _with_schedule_by_class_name(tree: Tree) -> Tree:

@@ -28,7 +28,7 @@ from centernet.errors import ConfigError
 from centernet.experiment import evaluate
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.batches import Data, load, open_splits
-from centernet.experiment.detector import Machine, Options, detector, fill
+from centernet.experiment.detector import Machine, detector, fill, options_of
 from centernet.experiment.output import default_folder, make_folder
 from centernet.experiment.schema import ExperimentConfig
 from centernet.weights.pretrained import load_backbone
@@ -84,7 +84,7 @@ def train(
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
     with communicators.ending_all(communicator), nn.context_scope(device.context):
         folder = communicator.broadcast(output or default_folder(config))
-        return _train(config, make_folder(folder), start, Place(device=device, communicator=communicator, machine=machine))
+        return _train(config, folder, start, Place(device=device, communicator=communicator, machine=machine))
 
 
 def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -> int:
@@ -92,6 +92,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
     training, validation = open_splits(config.data)
     assembly = assemble(config, training.classes, training.normalization)
     data = load(config, assembly, training, validation, communicator)
+    make_folder(folder)
     with assembly.network.parameter_scope():
         network_start = _initialise(config, assembly, start)
         step = _step(config, assembly, communicator)
@@ -195,7 +196,7 @@ def _validation_losses(assembly: Assembly, data: Data, communicator: Communicato
 
 
 def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place) -> Callable[[int], dict[str, float]]:
-    options = Options(k=config.test.k, max_detections=config.test.max_detections, batch_size=config.test.batch_size)
+    options = options_of(config.test)
 
     def measure(epoch: int) -> dict[str, float]:
         del epoch  # measured the same way after each

