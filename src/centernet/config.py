@@ -118,7 +118,9 @@ def validate(schema: type[T], tree: Mapping[str, Any], *, source: str) -> T:
     try:
         return TypeAdapter(schema).validate_json(text, strict=True)
     except ValidationError as error:
-        lines = [f"{source}: {_explain(schema, tree, details)}" for details in error.errors(include_url=False)]
+        mistakes = error.errors(include_url=False)
+        inner = {mistake["loc"][:depth] for mistake in mistakes for depth in range(len(mistake["loc"]))}  # a wrong part explains the whole
+        lines = [f"{source}: {_explain(schema, tree, mistake)}" for mistake in mistakes if mistake["loc"] not in inner]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -136,12 +138,14 @@ def write_yaml(tree: Mapping[str, Any], path: Path) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _foreign_values(tree: object, key: str = "") -> Iterator[tuple[str, object]]:
-    """(dotted key, value) of what JSON does not have: dates, sets, infinities."""
-    if isinstance(tree, (Mapping, list)):
+def _foreign_values(tree: object, key: str = "", around: tuple[int, ...] = ()) -> Iterator[tuple[str, object]]:
+    """(dotted key, value) of what JSON does not have: dates, sets, infinities, sections inside themselves."""
+    if id(tree) in around:
+        yield key, "a section inside itself"
+    elif isinstance(tree, (Mapping, list)):
         items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
         for name, value in items:
-            yield from _foreign_values(value, f"{key}.{name}" if key else str(name))
+            yield from _foreign_values(value, f"{key}.{name}" if key else str(name), (*around, id(tree)))
     elif not isinstance(tree, (str, int, float, type(None))) or (isinstance(tree, float) and not math.isfinite(tree)):
         yield key, tree
 

@@ -23,6 +23,7 @@ DESCRIPTION = """Write a network for deployment.
 The file holds its class names, normalisation, stride and input size. Without --checkpoint the network that --dataset, --arch and
 --num_layers name is written with untrained weights."""
 
+SUFFIXES = (".nnp", ".onnx")
 OWN = (
     Option(("--format",), "nnp (default) or onnx", frozenset({"export"}), choices=("nnp", "onnx")),
     Option(("--decode",), "give out boxes, scores and class ids instead of raw heads", frozenset({"export"}), constant=True),
@@ -37,6 +38,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     given = vars(arguments)
     from centernet.experiment import export, family
 
+    _check_format(given.get("output"), given.get("format"))
     assembly = _assembly(arguments)
     words = family.words(assembly.description.experiment)
     target = _target(given.get("output"), f"{words['arch']}_{words['num_layers']}", given.get("format"))
@@ -48,13 +50,16 @@ def main(typed: Sequence[str], *, program: str) -> int:
     return 0
 
 
+def _check_format(output: Path | None, format_: str | None) -> None:
+    if output is not None and output.suffix in SUFFIXES and format_ not in (None, output.suffix[1:]):
+        raise ConfigError(f"--format {format_} was typed, but -o names {output}")
+
+
 def _target(output: Path | None, name: str, format_: str | None) -> Path:
     """The file to write: `-o` may name it, or the folder it goes to."""
     from centernet.experiment.output import make_folder
 
-    if output is not None and output.suffix in (".nnp", ".onnx"):
-        if format_ is not None and output.suffix != f".{format_}":
-            raise ConfigError(f"--format {format_} was typed, but -o names {output}")
+    if output is not None and output.suffix in SUFFIXES:
         make_folder(output.parent)
         return output
     return make_folder(output or Path("exp") / "export") / f"{name}.{format_ or 'nnp'}"

@@ -128,7 +128,7 @@ OPTIONS: tuple[Option, ...] = (
     # Training
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
     Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", int),
-    Option(("--batch_size",), "images per process (test, demo: per forward pass)", RUNNING, "train.batch_size", int),
+    Option(("--batch_size",), "images per process", TRAIN | TEST, "train.batch_size", int),
     Option(("--lr", "--base_lr"), "learning rate", TRAIN, "train.schedule.base_lr", float),
     Option(("--weight_decay",), "L2 weight decay", TRAIN, "train.solver.weight_decay", float),
     Option(("--val_intervals",), "validate every N epochs", TRAIN, "train.validate_every", int),
@@ -144,7 +144,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--off_weight",), "weight of the offset loss", TRAIN, "task.offset_weight", float),
     Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.size_weight", float),
     # Test and demo
-    Option(("--K",), "detections per image", RUNNING, "test.k", int),
+    Option(("--K",), "detections per image", RUNNING | frozenset({"export"}), "test.k", int),
     Option(("--vis_thresh",), "lowest score that is drawn", DEMO, parse=float),
     Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", RUNNING, "test.keep_resolution", constant=True),
     Option(("--fix_res",), "resize to the fixed input size (the default)", RUNNING, "test.keep_resolution", constant=False),

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from centernet.cli.options import Parser
+from centernet.cli.options import Parser, positive
 from centernet.errors import CenterNetError, OutputError
 
 DESCRIPTION = """Render a data set of shapes, train a small detector on all cores, test it on images it has never seen, draw what it
@@ -30,7 +30,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     parser.add_argument("--config", type=Path, default=Path("cfg/quickstart.yaml"), help="experiment as YAML (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("exp/quickstart"), help="output folder (default: %(default)s)")
     parser.add_argument("--data_dir", type=Path, default=Path("data/shapes"), help="where to render to (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=None, help="training processes (default: cores, at most 4)")
+    parser.add_argument("--processes", type=positive, default=None, help="training processes (default: cores, at most 4)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set any configuration key")
     arguments = parser.parse_args(typed)
     started = perf_counter()

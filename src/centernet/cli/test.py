@@ -58,10 +58,10 @@ class _Test:
         from centernet.experiment.output import make_folder
 
         with self.processes.ending_all():
+            folder = make_folder(vars(self.arguments).get("output", Path("exp") / f"test_{path.stem}"))
             results, detections = self._measure(path)
             if self.processes.rank:
                 return
-            folder = make_folder(vars(self.arguments).get("output", Path("exp") / f"test_{path.stem}"))
             files = [
                 report.write_json(folder / "results.json", results),
                 report.write_json(folder / "detections.json", detections),
@@ -71,10 +71,12 @@ class _Test:
     def many(self, folder: Path) -> None:
         """Every checkpoint of a folder, into which the series and its plot go."""
         from centernet.experiment import report
+        from centernet.experiment.output import make_folder
 
         with self.processes.ending_all():
-            points = []
-            for number, path in numbered(folder):
+            points, checkpoints = [], numbered(folder)
+            make_folder(folder)  # written to at the end: whether that is possible must be known before
+            for number, path in checkpoints:
                 results, _ = self._measure(path)
                 points.append((number, results["AP"]))
                 if not self.processes.rank:

@@ -12,7 +12,7 @@ import nnabla as nn
 import numpy as np
 
 from centernet.engine.context import Device, Extension, resolve
-from centernet.errors import ConfigError, WeightsError
+from centernet.errors import ConfigError, DeviceError, WeightsError
 from centernet.experiment import description as descriptions
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
@@ -141,7 +141,7 @@ def load(
     own = _exported_description(path)
     _check_exported(path, own, options)
     assembly = from_description(own, source=str(path))
-    return Detector(_exported_session(path, machine), assembly, options)
+    return Detector(_exported_session(path, machine, layout=own.layout), assembly, options)
 
 
 def own_description(path: Path) -> Description | None:
@@ -218,8 +218,9 @@ def as_onnx(assembly: Assembly, shape: tuple[int, ...], outputs: Callable[[nn.Va
 
 
 def _session(assembly: Assembly, machine: Machine, options: Options) -> Session:
-    device, precision = machine.device(), _precision(machine)
+    device = machine.device()
     runtime = machine.runtime if machine.runtime != "auto" else ("nnabla" if device.is_gpu else "openvino")
+    precision = _precision(machine, runtime)
 
     def outputs(image: nn.Variable) -> dict[str, nn.Variable]:
         if precision == "bfloat16":  # it cannot hold the cells' numbers: decode outside
@@ -234,22 +235,39 @@ def _session(assembly: Assembly, machine: Machine, options: Options) -> Session:
     return OpenVinoSession(lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads)
 
 
-def _precision(machine: Machine) -> Literal["float32", "bfloat16"]:
-    if machine.runtime in ("nnabla", "onnxruntime"):
-        return "float32"
-    return fastest_precision() if machine.precision == "auto" else machine.precision
+def _precision(machine: Machine, runtime: Runtime) -> Literal["float32", "bfloat16"]:
+    """What the runtime computes in; ConfigError where it cannot do what was asked for."""
+    if runtime == "openvino":
+        return fastest_precision() if machine.precision == "auto" else machine.precision
+    if machine.precision == "bfloat16":
+        raise ConfigError(f"precision bfloat16: only the runtime openvino has it, found {runtime}")
+    return "float32"
 
 
-def _exported_session(path: Path, machine: Machine) -> Session:
-    if path.suffix == ".nnp":
-        return NnpSession(path, context=machine.device().context)
-    if machine.runtime == "onnxruntime":
+def _exported_session(path: Path, machine: Machine, *, layout: str) -> Session:
+    """What runs an exported file.
+
+    Raises:
+        ConfigError: the runtime asked for does not read such files. DeviceError: it cannot compute in their layout here.
+    """
+    runtimes: tuple[Runtime, ...] = ("nnabla",) if path.suffix == ".nnp" else ("openvino", "onnxruntime")
+    runtime = runtimes[0] if machine.runtime == "auto" else machine.runtime
+    if runtime not in runtimes:
+        raise ConfigError(f"{path}: runtime {runtime} does not read {path.suffix} files; expected {' or '.join(runtimes)}")
+    if runtime == "nnabla":
+        device = machine.device()
+        if layout == "nhwc" and not device.is_gpu:
+            raise DeviceError(f"{path}: was exported in NHWC, which NNabla computes on GPUs only; export it without --channel_last")
+        return NnpSession(path, context=device.context)
+    if runtime == "onnxruntime":
         return OnnxRuntimeSession(path, threads=machine.threads)
     # A file may decode inside, which bfloat16 is too coarse for, so that is only used when asked for.
     return OpenVinoSession(path, precision="bfloat16" if machine.precision == "bfloat16" else "float32", threads=machine.threads)
 
 
 def _exported_description(path: Path) -> Description:
+    if path.is_dir():
+        raise WeightsError(f"{path}: is a folder, expected a model file; `test --checkpoint_dir` takes all of a folder's")
     if path.suffix not in (".nnp", ".onnx"):
         raise WeightsError(f"{path}: '{path.suffix}' is not a model file; expected .h5, .protobuf, .nnp or .onnx")
     if not path.is_file():
