@@ -23,6 +23,7 @@ from workload import Workload, workload
 
 ROUNDS = 5
 AIM = 1.05
+BATCH = 8
 STEPS = 10  # of one measurement
 
 
@@ -79,7 +80,7 @@ def trained(work: Workload) -> Callable[[], float]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         # Two networks of one architecture: neither may find the other's buffers in place.
-        works = [workload(Path(folder), num_batches=STEPS, communicator=Single()) for _ in range(2)]
+        works = [workload(Path(folder), num_images=BATCH * STEPS, batch_size=BATCH, communicator=Single()) for _ in range(2)]
         measures = {"bare": bare(works[0]), "trainer": trained(works[1])}
         for measure in measures.values():
             measure()  # builds the graphs and allocates

@@ -61,17 +61,22 @@ class Workload:
         )
 
 
-def workload(folder: Path, *, num_batches: int, communicator: Communicator) -> Workload:
-    """The experiment of cfg/quickstart.yaml.
+def workload(folder: Path, *, num_images: int, batch_size: int, communicator: Communicator) -> Workload:
+    """The experiment of cfg/quickstart.yaml with another batch.
 
     Args:
         folder: the shapes are rendered into it, where they are not there yet, and monitors write there.
-        num_batches: steps in an epoch.
+        num_images: in an epoch, over all processes.
+        batch_size: images per process and step, as published configurations give it.
     """
-    yaml = ROOT / "cfg" / "quickstart.yaml"
-    global_batch = batches.global_batch(choice.experiment(choice.Choice(yaml=yaml)).train, communicator.size)
-    keys = {"data.root": str(folder / "shapes"), "data.dataset.num_train": num_batches * global_batch, "data.dataset.num_val": 1}
-    config = choice.experiment(choice.Choice(yaml=yaml, keys=keys))
+    keys = {
+        "data.root": str(folder / "shapes"),
+        "data.dataset.num_train": num_images,
+        "data.dataset.num_val": 1,
+        "train.batch_size": batch_size,
+        "train.global_batch_size": None,
+    }
+    config = choice.experiment(choice.Choice(yaml=ROOT / "cfg" / "quickstart.yaml", keys=keys))
     training, validation = batches.open_splits(config.data)
     assembly = assemble(config, training.classes, training.normalization)
     return Workload(config, assembly, batches.load(config, assembly, training, validation, communicator).train_loader, folder)

