@@ -124,7 +124,9 @@ OPTIONS: tuple[Option, ...] = (
         INFERENCE,
         choices=("auto", "float32", "bfloat16"),
     ),
-    Option(("--processes",), "train with N processes on this machine: as `mpirun -n N`, but Ctrl-C writes a checkpoint", TRAIN, parse=int),
+    Option(
+        ("--processes",), "train with N processes of this machine, as `mpirun -n N`, but Ctrl-C writes a checkpoint", TRAIN, parse=positive
+    ),
     # Training
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
     Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", int),

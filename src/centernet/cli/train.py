@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-from centernet.cli import options
+from centernet.cli import launch, options
+from centernet.errors import ConfigError
 
 DESCRIPTION = """Train a detector.
 
@@ -18,7 +20,15 @@ def main(typed: Sequence[str], *, program: str) -> int:
     """Train; the exit code is 0, or 128 + the signal's number where one ended training early."""
     parser = options.make_parser("train", DESCRIPTION, program=program)
     arguments = options.parse(parser, "train", typed)
-    from centernet.experiment import choice, devices, train  # here: --help must not wait for NNabla
+    from centernet.experiment import choice, devices, processes, train  # here: --help must not wait for NNabla
+
+    count: int = vars(arguments).get("processes", 1)
+    if count > 1 and not launch.is_launched():
+        if processes.num_started() > 1:
+            raise ConfigError(
+                f"--processes {count}: mpirun has started {processes.num_started()} processes already; leave one of the two out"
+            )
+        return launch.run_processes([sys.executable, "-m", "centernet", "train", *typed], count=count)
 
     given = vars(arguments)
     chosen = options.choice(arguments)

@@ -223,6 +223,11 @@ def local_rank() -> int:
     return _launched()[1]
 
 
+def num_started() -> int:
+    """How many processes the launcher started together; 1 without one. Needs no communicator."""
+    return _launched()[0]
+
+
 @contextmanager
 def ending_all(communicator: Communicator) -> Iterator[None]:
     """An error of one rank ends every process, with that rank's message; without other processes it is just raised."""

@@ -37,6 +37,11 @@ def join() -> Processes:
     return Processes(communicators.create())
 
 
+def num_started() -> int:
+    """How many processes mpirun, or another launcher, started together; 1 without one."""
+    return communicators.num_started()
+
+
 def local_rank() -> int:
     """Which of this machine's processes this one is; 0 where it was started alone."""
     return communicators.local_rank()
