@@ -10,6 +10,7 @@ from typing import Any, Literal
 import nnabla as nn
 from nnabla.ext_utils import get_extension_context
 
+from centernet.engine import cuda_libraries
 from centernet.errors import DeviceError
 
 Extension = Literal["auto", "cpu", "cuda", "cudnn"]
@@ -92,6 +93,7 @@ def _check_gpu(extension: str, gpu: int | None) -> int:
     if gpu is None:
         raise DeviceError(f"{where}: needs a GPU, but --gpus -1 allows none; give --extension_module cpu")
     try:
+        cuda_libraries.load()
         importlib.import_module(f"nnabla_ext.{extension}")
         cuda: Any = importlib.import_module("nnabla_ext.cuda")
         count = int(cuda.get_device_count())

@@ -1,0 +1,62 @@
+"""Which libraries are loaded, with files that are none."""
+
+from __future__ import annotations
+
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from centernet.engine import cuda_libraries
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files given to the dynamic loader."""
+    paths: list[str] = []
+    monkeypatch.setattr("ctypes.CDLL", paths.append)
+    return paths
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for packages, instead of what is installed; a folder in it is a package."""
+
+    def find(name: str) -> ModuleSpec | None:
+        if not (tmp_path / name).is_dir():
+            return None
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(tmp_path / name)]
+        return spec
+
+    monkeypatch.setattr("centernet.engine.cuda_libraries.find_spec", find)
+    return tmp_path
+
+
+def library(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return str(path)
+
+
+def test_the_libraries_of_installed_wheels_are_loaded_where_the_extension_is(installed: Path, loaded: list[str]) -> None:
+    (installed / "nnabla_ext" / "cuda").mkdir(parents=True)
+    cudnn = library(installed / "nvidia" / "cudnn" / "lib" / "libcudnn.so.8")
+    library(installed / "nvidia" / "cudnn" / "lib" / "libcudnn_adv_train.so.8")
+    runtime = library(installed / "nvidia" / "cuda_runtime" / "lib" / "libcudart.so.12")
+    assert cuda_libraries.load() == loaded == [runtime, cudnn]
+
+
+def test_without_the_wheels_nothing_is_loaded(installed: Path, loaded: list[str]) -> None:
+    (installed / "nnabla_ext" / "cuda").mkdir(parents=True)
+    assert cuda_libraries.load() == loaded == []
+
+
+def test_without_the_extension_nothing_is_loaded(installed: Path, loaded: list[str]) -> None:
+    (installed / "nnabla_ext" / "cpu").mkdir(parents=True)
+    library(installed / "nvidia" / "cudnn" / "lib" / "libcudnn.so.8")
+    assert cuda_libraries.load() == loaded == []
+
+
+def test_what_is_really_installed_can_be_asked(loaded: list[str]) -> None:
+    assert cuda_libraries.load() == loaded
