@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,7 +56,14 @@ def test_what_only_looks_like_a_number_stays_text(tmp_path: Path, text: str) -> 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: 1\na: 2\n", "x.yaml:2: .*'a' appears twice"), ("a: [1\n", "x.yaml:2: not valid YAML"), ("", "found nothing"), ("- 1", "found list")],
+    [
+        ("a: 1\n? [b]\n: 2\n", r"x.yaml:2: not valid YAML: found the key \['b'\], expected a name"),
+        ("a: 1\n2: 3\n", "x.yaml:2: not valid YAML: found the key 2, expected a name"),
+        ("a: 1\na: 2\n", "x.yaml:2: .*'a' appears twice"),
+        ("a: [1\n", "x.yaml:2: not valid YAML"),
+        ("", "found nothing"),
+        ("- 1", "found list"),
+    ],
 )
 def test_a_file_that_is_no_configuration_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
@@ -102,7 +110,9 @@ def test_an_unwritable_copy_is_an_output_error(tmp_path: Path) -> None:
         ({"backbone": {"name": "resnet", "num_layers": 19}}, r"backbone.num_layers: found 19 \(int\), expected 18, 34, 50, 101 or 152"),
         ({"backbone": "resnet"}, r"backbone: expected a section with a 'name'"),
         ({"backbone": {}}, r"backbone: 'name' is missing; known: .*resnet"),
-        ({"name": {1, 2}}, "may not"),
+        ({"name": {1, 2}}, r"x: name: found \{1, 2\}, which YAML may write but a configuration may not"),
+        ({"schedule": {"base_lr": float("inf")}}, "x: schedule.base_lr: found inf, which YAML may write"),
+        ({"size": [1, date(2020, 1, 2)]}, r"x: size.1: found datetime.date\(2020, 1, 2\)"),
     ],
 )
 def test_a_mistake_is_named_with_its_path_and_what_was_expected(change: dict[str, object], said: str) -> None:
@@ -116,6 +126,19 @@ def test_all_mistakes_are_listed_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_a_wrong_part_is_named_without_its_whole() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.validate(Experiment, {**GOOD, "size": [1, "2"]}, source="x")
+    assert str(caught.value) == "x: size.1: found '2' (str), expected a valid integer"
+
+
+def test_a_section_inside_itself_is_named() -> None:
+    tree: dict[str, Any] = {**GOOD}
+    tree["schedule"] = tree
+    with pytest.raises(ConfigError, match="x: schedule: found 'a section inside itself'"):
+        config.validate(Experiment, tree, source="x")
+
+
 def test_overrides_set_values_of_every_kind_and_leave_the_original_alone() -> None:
     tree = {"a": {"b": 1}}
     changed = config.override(tree, ["a.b=5e-1", "a.c=[1, 2]", "d.e.f=null", "g=text"])
@@ -123,7 +146,9 @@ def test_overrides_set_values_of_every_kind_and_leave_the_original_alone() -> No
     assert tree == {"a": {"b": 1}}
 
 
-@pytest.mark.parametrize(("assignment", "said"), [("a", "expected KEY.KEY=VALUE"), ("a..b=1", "KEY.KEY"), ("a.b=1", "is a value"), ("c=[", "not a YAML")])
+@pytest.mark.parametrize(
+    ("assignment", "said"), [("a", "expected KEY.KEY=VALUE"), ("a..b=1", "KEY.KEY"), ("a.b=1", "is a value"), ("c=[", "not a YAML")]
+)
 def test_a_bad_override_is_explained(assignment: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config.override({"a": 1}, [assignment])

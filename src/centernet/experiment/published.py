@@ -32,8 +32,9 @@ def describe(choice: Choice) -> Description:
 def _classes(data: DataConfig) -> ClassTable:
     if data.root is not None:
         return open_split(data, "val").classes
-    if data.dataset.classes is not None:
-        return ClassTable(tuple(data.dataset.classes))
+    declared = getattr(data.dataset, "classes", None)  # not every data set lets them be chosen
+    if declared is not None:
+        return ClassTable(tuple(declared))
     name = plugins.name_of(data.dataset)
     if name not in PUBLISHED:
         raise ConfigError(f"the classes of data set '{name}' are not known without its files; give --data_dir")

@@ -1,0 +1,108 @@
+"""Which experiment a command line means, and when it contradicts itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from centernet import config
+from centernet.errors import ConfigError
+from centernet.experiment.choice import TRAIN_DEFAULTS, Choice, experiment, from_description
+
+CFG = Path(__file__).resolve().parents[2] / "cfg"
+FP, MP, QUICK = CFG / "resnet_18_coco_fp.yaml", CFG / "resnet_18_coco_mp.yaml", CFG / "quickstart.yaml"
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What a model trained from a configuration says of it."""
+    tree = config.to_tree(experiment(Choice(yaml=path)))
+    return {section: tree[section] for section in ("task", "data", "model")}
+
+
+def test_words_alone_make_the_published_experiment() -> None:
+    typed = experiment(Choice(words={"arch": "resnet"}))
+    assert typed == experiment(Choice(yaml=FP))
+    assert experiment(Choice(words={"dataset": "pascal"})).train.epochs == TRAIN_DEFAULTS["pascal"]["epochs"]
+    precise = {"arch": "resnet", "mixed_precision": True, "channel_last": True}
+    assert experiment(Choice(words=precise)) == experiment(Choice(yaml=MP))
+
+
+def test_nothing_typed_names_no_experiment() -> None:
+    for choice in (Choice(), Choice(words={"num_layers": 34}), Choice(keys={"train.seed": 1})):
+        with pytest.raises(ConfigError, match="which experiment"):
+            experiment(choice)
+
+
+@pytest.mark.parametrize(("typed", "hidden"), [(-1, 256), (0, 0), (32, 32)])
+def test_head_conv_is_the_default_none_or_a_number(typed: int, hidden: int) -> None:
+    assert experiment(Choice(words={"arch": "dlav0", "head_conv": typed})).model.head.hidden_channels == hidden
+
+
+def test_head_conv_goes_with_a_file_of_the_predecessor_which_cannot_say_it(tmp_path: Path) -> None:
+    old = tmp_path / "old.yaml"
+    old.write_text("dataset: {dataset: coco}\nmodel: {arch: resnet, num_layers: 18}\ntrain: {batch_size: 2}\n")
+    assert experiment(Choice(yaml=old, words={"head_conv": 32})).model.head.hidden_channels == 32
+    with pytest.raises(ConfigError, match=r"--head_conv 32 was typed, but .* says head_conv 64"):
+        experiment(Choice(yaml=FP, words={"head_conv": 32}))
+
+
+def test_later_sources_win_file_then_options_then_set() -> None:
+    choice = Choice(yaml=FP, keys={"train.seed": 1, "train.epochs": 2}, assignments=["train.epochs=3"], input_size=(64, 96))
+    found = experiment(choice)
+    assert (found.train.seed, found.train.epochs, found.train.batch_size) == (1, 3, 32)
+    assert found.data.input_size == (64, 96)
+
+
+def test_a_typed_batch_size_replaces_the_files_whichever_it_has() -> None:
+    found = experiment(Choice(yaml=QUICK, keys={"train.batch_size": 3})).train
+    assert (found.batch_size, found.global_batch_size) == (3, None)
+
+
+def test_words_that_agree_with_the_file_are_fine_also_where_it_only_implies_them(tmp_path: Path) -> None:
+    words = {"dataset": "coco", "arch": "resnet", "num_layers": 18, "head_conv": 64}
+    assert experiment(Choice(yaml=FP, words=words)) == experiment(Choice(yaml=FP))
+    tree = config.read_yaml(FP)
+    tree["model"] |= {"backbone": {"name": "resnet"}, "head": {"name": "conv"}}
+    config.write_yaml(tree, tmp_path / "short.yaml")
+    assert experiment(Choice(yaml=tmp_path / "short.yaml", words=words)).model == experiment(Choice(yaml=FP)).model
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "own"),
+    [("dataset", "pascal", "coco"), ("arch", "dlav0", "resnet"), ("num_layers", 34, 18), ("mixed_precision", True, False)],
+)
+def test_a_word_that_contradicts_the_file_is_an_error(word: str, value: object, own: object) -> None:
+    with pytest.raises(ConfigError, match=f"--{word} {value} was typed, but {FP} says {word} {own}"):
+        experiment(Choice(yaml=FP, words={word: value}))
+
+
+def test_every_contradiction_is_listed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        experiment(Choice(yaml=FP, words={"arch": "dlav0", "num_layers": 34, "channel_last": True}))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_task_word_that_is_not_the_files_is_an_error() -> None:
+    assert experiment(Choice(yaml=FP, task="ctdet"))
+    with pytest.raises(ConfigError, match=r"task 'triplet' was asked for, but .* is for task 'ctdet'"):
+        experiment(Choice(yaml=FP, task="triplet"))
+    with pytest.raises(ConfigError, match=r"but m\.h5 is for task 'ctdet'"):
+        from_description(Choice(task="triplet"), described(FP), source="m.h5")
+
+
+def test_a_model_files_own_experiment_takes_typed_keys_but_no_contradiction() -> None:
+    own = described(FP)
+    choice = Choice(words={"arch": "resnet", "mixed_precision": True}, keys={"data.root": "d", "test.k": 7}, assignments=["data.workers=0"])
+    found = from_description(choice, own, source="m.h5")
+    assert (found.data.root, found.data.workers, found.test.k) == ("d", 0, 7)
+    assert own == described(FP)  # untouched
+    with pytest.raises(ConfigError, match=r"--arch dlav0 was typed, but m\.h5 says arch resnet"):
+        from_description(Choice(words={"arch": "dlav0"}), own, source="m.h5")
+
+
+def test_reading_a_choice_leaves_the_presets_alone() -> None:
+    before = experiment(Choice(words={"arch": "resnet"}))
+    experiment(Choice(words={"arch": "resnet", "head_conv": 8}, keys={"train.schedule.base_lr": 1.0}, input_size=(64, 64)))
+    assert experiment(Choice(words={"arch": "resnet"})) == before
