@@ -30,7 +30,7 @@ def read_coco_json(path: Path) -> AnnotationTable:
             twice; an annotation whose image or category is not declared; a box that is not finite.
     """
     if not path.is_file():
-        raise DataError(f"{path}: the annotation file does not exist")
+        raise DataError(f"{path}: the annotation file does not exist; check --data_dir and the paths in the section data.dataset")
     if path.stat().st_size < CACHE_ABOVE_BYTES:
         return _parse(path)
     return cache.cached_table(str(path), [path], lambda: _parse(path))
