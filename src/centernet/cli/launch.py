@@ -23,7 +23,7 @@ MARK = "CENTERNET_LAUNCHED"  # set in the processes themselves
 
 
 def run_processes(command: Sequence[str], *, count: int) -> int:
-    """Run a command `count` times under mpirun and return its exit code.
+    """Run a command `count` times under mpirun and return its exit code, or 128 + the number of the signal that ended it.
 
     On Ctrl-C or SIGTERM the processes are asked, through SIGUSR1, to write a checkpoint and end; mpirun itself would kill them
     within milliseconds.
@@ -34,8 +34,9 @@ def run_processes(command: Sequence[str], *, count: int) -> int:
     arguments = [_mpirun(), "-n", str(count), "--map-by", ":OVERSUBSCRIBE", *command]
     environment = {**AS_ROOT, **ONE_THREAD, **os.environ, MARK: "1"}
     # A session of its own: a Ctrl-C in the terminal must not reach mpirun before it is translated.
-    with subprocess.Popen(arguments, env=environment, start_new_session=True) as process, _translated(process):
-        return process.wait()
+    with subprocess.Popen(arguments, env=environment, start_new_session=True) as process, _translated(process) as received:
+        code = process.wait()
+    return 128 + received[0] if code and received else code
 
 
 def is_launched() -> bool:
@@ -52,18 +53,18 @@ def _mpirun() -> str:
 
 
 @contextmanager
-def _translated(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """SIGINT and SIGTERM to this process become SIGUSR1 to mpirun, the second of them SIGTERM."""
-    asked: list[int] = []
+def _translated(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM to this process become SIGUSR1 to mpirun, the second of them SIGTERM; gives those received."""
+    received: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(signal.SIGTERM if asked else signal.SIGUSR1)
-        asked.append(number)
+        process.send_signal(signal.SIGTERM if received else signal.SIGUSR1)
+        received.append(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.signal(number, pass_on) for number in numbers}
     try:
-        yield
+        yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -30,6 +30,7 @@ def draw(assembly: Assembly, path: Path) -> Path:
         try:
             SimpleGraph(format="svg").save(F.sink(*outputs.values()), str(path.with_suffix("")), cleanup=True, format="svg")
         except ExecutableNotFound:
+            path.with_suffix("").unlink(missing_ok=True)  # what dot would have read
             raise DeviceError(
                 "the program 'dot' is missing: install Graphviz (https://graphviz.org/download, `apt install graphviz`)"
             ) from None
