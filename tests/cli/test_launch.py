@@ -21,11 +21,11 @@ sys.exit(launch.run_processes(["train"], count=2))
 def test_a_signal_asks_for_a_checkpoint_and_is_the_exit_code(number: signal.Signals, code: int, tmp_path: Path) -> None:
     mpirun = tmp_path / "mpirun"
     # The pause: the launcher's handlers are in place a moment after it has started mpirun.
-    mpirun.write_text(f"#!/bin/bash\ntrap 'echo asked; exit {128 + signal.SIGUSR1}' USR1\nsleep 0.5\necho \"$@\"\nsleep 20 &\nwait\n")
+    mpirun.write_text(f"#!/bin/bash\ntrap 'echo asked; exit {128 + signal.SIGUSR1}' USR1\nsleep 0.5\necho \"got $*\"\nsleep 5 &\nwait\n")
     mpirun.chmod(0o755)
     with subprocess.Popen([sys.executable, "-c", PROGRAM, str(mpirun)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "-n 2 --map-by :OVERSUBSCRIBE train\n"
+        assert process.stdout.readline() == "got -n 2 --map-by :OVERSUBSCRIBE train\n"
         process.send_signal(number)
         assert process.stdout.readline() == "asked\n"
         assert process.wait() == code
