@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from centernet.config import to_tree
 from centernet.errors import OutputError
 from centernet.experiment.choice import Choice, experiment
 from centernet.experiment.output import default_folder, make_folder
@@ -24,7 +25,7 @@ CFG = Path(__file__).resolve().parents[2] / "cfg"
     ],
 )
 def test_the_default_folder_is_named_as_the_predecessors(name: str, start: str) -> None:
-    folder = default_folder(experiment(Choice(yaml=CFG / f"{name}.yaml")))
+    folder = default_folder(to_tree(experiment(Choice(yaml=CFG / f"{name}.yaml"))))
     assert folder.parent == Path("exp")
     assert re.fullmatch(rf"{start}_\d{{14}}", folder.name)
 

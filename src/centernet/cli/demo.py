@@ -39,12 +39,12 @@ def main(typed: Sequence[str], *, program: str) -> int:
         raise DataError(f"--demo {source}: no such file or folder")
     path = machine.checkpoint(arguments)
 
-    from centernet.experiment.output import make_folder
+    from centernet.experiment.output import default_folder, make_folder
     from centernet.imaging import video
 
     debug = given.get("debug", DEBUG)
     detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2)
-    folder = make_folder(given.get("output", Path("exp") / "demo"))
+    folder = make_folder(given.get("output") or default_folder(detector.description.experiment))
     print(f"{path}: {detector.session.summary}; scores from {given.get('vis_thresh', VIS_THRESHOLD)}; writing to {folder}")
     demo = _Demo(
         detector, folder, threshold=given.get("vis_thresh", VIS_THRESHOLD), debug=debug, theme=given.get("debugger_theme", "white")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from centernet.cli import machine, options
 from centernet.cli.options import Option
@@ -36,12 +36,11 @@ def main(typed: Sequence[str], *, program: str) -> int:
     parser = options.make_parser("export", DESCRIPTION, program=program, extra=OWN)
     arguments = options.parse(parser, "export", typed)
     given = vars(arguments)
-    from centernet.experiment import export, family
+    from centernet.experiment import export
 
     _check_format(given.get("output"), given.get("format"))
     assembly = _assembly(arguments)
-    words = family.words(assembly.description.experiment)
-    target = _target(given.get("output"), f"{words['arch']}_{words['num_layers']}", given.get("format"))
+    target = _target(given.get("output"), assembly.description.experiment, given.get("format"))
     written = export.export(
         assembly, target, format="onnx" if target.suffix == ".onnx" else "nnp", decode="decode" in given, k=given.get("K", 100)
     )
@@ -55,14 +54,16 @@ def _check_format(output: Path | None, format_: str | None) -> None:
         raise ConfigError(f"--format {format_} was typed, but -o names {output}")
 
 
-def _target(output: Path | None, name: str, format_: str | None) -> Path:
+def _target(output: Path | None, experiment: Mapping[str, Any], format_: str | None) -> Path:
     """The file to write: `-o` may name it, or the folder it goes to."""
-    from centernet.experiment.output import make_folder
+    from centernet.experiment.family import words
+    from centernet.experiment.output import default_folder, make_folder
 
     if output is not None and output.suffix in SUFFIXES:
         make_folder(output.parent)
         return output
-    return make_folder(output or Path("exp") / "export") / f"{name}.{format_ or 'nnp'}"
+    named = words(experiment)
+    return make_folder(output or default_folder(experiment)) / f"{named['arch']}_{named['num_layers']}.{format_ or 'nnp'}"
 
 
 def _assembly(arguments: argparse.Namespace) -> Assembly:

@@ -19,13 +19,13 @@ def main(typed: Sequence[str], *, program: str) -> int:
     given = vars(arguments)
     from centernet.experiment import family, graph, published
     from centernet.experiment.assembly import from_description
-    from centernet.experiment.output import make_folder
+    from centernet.experiment.output import default_folder, make_folder
 
     chosen = options.choice(arguments)
     path: Path | None = given.get("checkpoint")
     description = published.describe(chosen) if path is None else machine.description_of(path, chosen)
     words = family.words(description.experiment)
-    folder = make_folder(given.get("output", Path("exp") / "graph"))
+    folder = make_folder(given.get("output") or default_folder(description.experiment))
     target = folder / f"{words['arch']}_{words['num_layers']}_graph.svg"
     assembly = from_description(description, source=str(path or "command line"))
     print(f"wrote {graph.draw(assembly, target)}")

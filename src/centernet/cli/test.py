@@ -6,10 +6,14 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from centernet.cli import machine, options
 from centernet.errors import ConfigError, WeightsError
+
+if TYPE_CHECKING:
+    from centernet.experiment.detector import Detector
+    from centernet.experiment.schema import ExperimentConfig
 
 DESCRIPTION = """Measure average precision.
 
@@ -55,11 +59,14 @@ class _Test:
     def one(self, path: Path) -> None:
         """One model file; results go to the output folder."""
         from centernet.experiment import report
-        from centernet.experiment.output import make_folder
+        from centernet.experiment.output import default_folder, make_folder
 
         with self.processes.ending_all():
-            folder = make_folder(vars(self.arguments).get("output", Path("exp") / f"test_{path.stem}"))
-            results, detections = self._measure(path)
+            detector, config = self._open(path)
+            folder = vars(self.arguments).get("output") or default_folder(detector.description.experiment)
+            if not self.processes.rank:
+                make_folder(folder)  # before the measuring: whether that is possible must be known first
+            results, detections = self._measure(path, detector, config)
             if self.processes.rank:
                 return
             files = [
@@ -75,9 +82,9 @@ class _Test:
 
         with self.processes.ending_all():
             points, checkpoints = [], numbered(folder)
-            make_folder(folder)  # written to at the end: whether that is possible must be known before
+            make_folder(folder)  # as above
             for number, path in checkpoints:
-                results, _ = self._measure(path)
+                results, _ = self._measure(path, *self._open(path))
                 points.append((number, results["AP"]))
                 if not self.processes.rank:
                     print(f"{path}: AP {results['AP']:.4f}")
@@ -85,11 +92,13 @@ class _Test:
                 for file in report.write_series(folder, points):
                     print(f"wrote {file}")
 
-    def _measure(self, path: Path) -> tuple[dict[str, Any], list[dict[str, object]]]:
+    def _open(self, path: Path) -> tuple[Detector, ExperimentConfig]:
+        return machine.open_detector(path, self.arguments, precision="float32", threads=self.processes.threads_each)
+
+    def _measure(self, path: Path, detector: Detector, config: ExperimentConfig) -> tuple[dict[str, Any], list[dict[str, object]]]:
         from centernet.experiment import evaluate, report
         from centernet.experiment.assembly import open_split
 
-        detector, config = machine.open_detector(path, self.arguments, precision="float32", threads=self.processes.threads_each)
         dataset = open_split(config.data, "val")
         evaluate.check_classes(dataset.classes, detector.description.classes, source=str(config.data.root))
         protocol = report.protocol_text(detector, metric=evaluate.protocol_of(config.data), num_images=len(dataset))

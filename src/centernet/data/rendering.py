@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,10 +11,12 @@ from centernet.structures import Array
 
 Generator = np.random.Generator
 
-SMALLEST, LARGEST = 0.11, 0.27  # radius of a shape, as a share of the image's side
+SMALLEST, LARGEST = 0.15, 0.29  # radius of a shape, as a share of the image's side
 MIN_INSIDE = 0.6  # share of a shape's own area that is inside the image
 MIN_VISIBLE = 0.6  # share of a shape that later shapes leave uncovered
-MIN_CONTRAST = 60.0  # grey levels between the mean colour of a shape and what it covers
+HUE_SPREAD = 0.1  # either way, of the whole circle: a class has a favourite hue, as real things have; neighbours' ranges touch
+VIVIDNESS = 0.6, 1.0  # saturation and value of a shape's first colour
+BACKGROUND_COLOR = 0.3  # how much of the background's colour is left beside its grey
 _ATTEMPTS = 20
 
 
@@ -72,7 +75,7 @@ def draw_scene(rng: Generator, *, size: int, num_objects: int) -> tuple[Array, A
         if placed is None:
             continue
         coverage, box = placed
-        _paint(rng, canvas, coverage, box)
+        _paint(rng, canvas, coverage, box, color=_color_of(rng, class_id))
         masks = [mask & (coverage < 0.5) for mask in masks] + [coverage >= 0.5]
         areas.append(int(masks[-1].sum()))
         boxes.append(box)
@@ -113,23 +116,20 @@ def _full_area(outline: Callable[[Array, Array], Array], radius: float) -> float
     return float((outline(u, v) < 0).mean()) * (2.4 * radius) ** 2
 
 
-def _paint(rng: Generator, canvas: Array, coverage: Array, box: tuple[int, int, int, int]) -> None:
-    """Lay a textured shape over the canvas; its colours keep away from what is below it."""
+def _paint(rng: Generator, canvas: Array, coverage: Array, box: tuple[int, int, int, int], *, color: Array) -> None:
+    """Lay a shape over the canvas, textured in `color` and another near it."""
     left, top, right, bottom = box
     window = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)  # soft edges reach one pixel further
     below = canvas[window]
-    first = _color_away_from(rng, below.mean(axis=(0, 1)))
-    second = np.clip(first + rng.uniform(-70, 70, 3), 0, 255)
+    second = np.clip(color + rng.uniform(-70, 70, 3), 0, 255)
     blend = _texture(rng, len(canvas))[window][..., None]
-    below += coverage[window][..., None] * (first + (second - first) * blend - below)
+    below += coverage[window][..., None] * (color + (second - color) * blend - below)
 
 
-def _color_away_from(rng: Generator, color: Array) -> Array:
-    for _ in range(_ATTEMPTS):
-        found = rng.uniform(0, 255, 3)
-        if np.abs(found - color).mean() >= MIN_CONTRAST:
-            return found
-    return 255.0 - color
+def _color_of(rng: Generator, class_id: int) -> Array:
+    hue = (class_id / len(OUTLINES) + rng.uniform(-HUE_SPREAD, HUE_SPREAD)) % 1
+    red, green, blue = colorsys.hsv_to_rgb(hue, rng.uniform(*VIVIDNESS), rng.uniform(*VIVIDNESS))
+    return 255 * np.array([blue, green, red])
 
 
 def _texture(rng: Generator, size: int) -> Array:
@@ -151,7 +151,7 @@ def _texture(rng: Generator, size: int) -> Array:
 
 
 def _background(rng: Generator, size: int) -> Array:
-    """(size, size, 3) float: clouds of colour with faint strokes across them."""
+    """(size, size, 3) float: clouds of muted colour with faint strokes across them."""
     contrast, base = rng.uniform(60, 150), rng.uniform(20, 110, 3)
     fine = (_clouds(rng, size, size // 4) - 0.5) * rng.uniform(15, 50)
     canvas = np.stack([_clouds(rng, size, 3) * contrast + base[channel] + fine for channel in range(3)], axis=-1)
@@ -162,7 +162,8 @@ def _background(rng: Generator, size: int) -> Array:
         rows, columns = np.nonzero(np.abs(distance) < half_width + 0.5)
         cover = np.minimum(half_width + 0.5 - np.abs(distance[rows, columns]), 1)
         canvas[rows, columns] += cover[:, None] * rng.uniform(-60, 60, 3)
-    return np.asarray(canvas)
+    grey = canvas.mean(axis=-1, keepdims=True)
+    return np.asarray(grey + BACKGROUND_COLOR * (canvas - grey))
 
 
 def _clouds(rng: Generator, size: int, cells: int) -> Array:

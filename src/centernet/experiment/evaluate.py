@@ -31,7 +31,9 @@ def protocol_of(data: DataConfig) -> MetricProtocol:
 
 def metric_for(task: Task, dataset: DetectionDataset, data: DataConfig) -> Metric:
     """An empty metric for one split."""
-    return task.metric(dataset.annotations, protocol=protocol_of(data), inclusive_boxes=dataset.has_inclusive_boxes)
+    return task.metric(
+        dataset.annotations, protocol=protocol_of(data), classes=dataset.classes, inclusive_boxes=dataset.has_inclusive_boxes
+    )
 
 
 def check_classes(found: ClassTable, expected: ClassTable, *, source: str) -> None:

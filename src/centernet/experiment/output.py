@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from centernet import config as configuration
-from centernet import plugins
 from centernet.errors import OutputError
 from centernet.experiment import family
-from centernet.experiment.schema import ExperimentConfig
 
 
-def default_folder(config: ExperimentConfig) -> Path:
-    """`exp/{task}_{dataset}_{arch}_{layers}_{time}` below the current folder."""
-    words = family.words(configuration.to_tree(config))
-    parts = [plugins.name_of(config.task), words["dataset"], words["arch"], words["num_layers"], datetime.now().strftime("%Y%m%d%H%M%S")]
+def default_folder(experiment: Mapping[str, Any]) -> Path:
+    """`exp/{task}_{dataset}_{arch}_{layers}_{time}` below the current folder, for an experiment's tree."""
+    words = family.words(experiment)
+    now = datetime.now().strftime("%Y%m%d%H%M%S")
+    parts = [experiment.get("task", {}).get("name"), words["dataset"], words["arch"], words["num_layers"], now]
     return Path("exp") / "_".join(str(part) for part in parts if part is not None)
 
 

@@ -83,7 +83,7 @@ def train(
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
     with communicators.ending_all(communicator), nn.context_scope(device.context):
-        folder = communicator.broadcast(output or default_folder(config))
+        folder = communicator.broadcast(output or default_folder(configuration.to_tree(config)))
         return _train(config, folder, start, Place(device=device, communicator=communicator, machine=machine))
 
 

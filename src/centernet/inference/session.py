@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -152,7 +153,7 @@ class OpenVinoSession:
         import openvino
 
         self._openvino: Any = openvino
-        self._core: Any = openvino.Core()
+        self._core = openvino_core()
         capabilities = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bfloat16" and "BF16" not in capabilities:
             raise DeviceError("precision bfloat16: this CPU has no bfloat16 arithmetic (AVX512-BF16 or AMX); use float32")
@@ -205,6 +206,18 @@ class OpenVinoSession:
     @property
     def _name(self) -> str:
         return "the model" if isinstance(self._source, bytes) or callable(self._source) else os.fspath(self._source)
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's core, the only one of this process.
+
+    Each core moves the stack that signal handlers run on, and back again when it is dropped. Two that are dropped in the
+    order they were made leave a stack that is freed memory, and the next SIGTERM or Ctrl-C kills the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class OnnxRuntimeSession:

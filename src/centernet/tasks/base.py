@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import nnabla as nn
 
 from centernet.models.specs import HeadSpec, Layout
-from centernet.structures import Annotations, Array, Detections, Grid, Sample
+from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
 
 MetricProtocol = Literal["coco", "voc"]
 Variables = Mapping[str, nn.Variable]  # a named part of a graph
@@ -86,5 +86,11 @@ class Task(Protocol):
     def merge_scales(self, parts: Sequence[Detections], *, limit: int) -> Detections:
         """One image's detections at several test scales, in the same pixels, as one."""
 
-    def metric(self, annotations: Annotations, *, protocol: MetricProtocol, inclusive_boxes: bool = True) -> Metric:
-        """The metric of a data set; `inclusive_boxes` as in `metrics.voc_ap.VocAP`, without meaning for COCO."""
+    def metric(
+        self, annotations: Annotations, *, protocol: MetricProtocol, classes: ClassTable | None = None, inclusive_boxes: bool = True
+    ) -> Metric:
+        """The metric of a data set.
+
+        classes: the task's classes with the data set's own category ids; None: those the task was made with. inclusive_boxes:
+        as in `metrics.voc_ap.VocAP`, without meaning for COCO.
+        """

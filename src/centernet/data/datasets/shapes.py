@@ -24,7 +24,7 @@ from centernet.structures import Normalization
 
 LOG = logging.getLogger(__name__)
 DESCRIPTION = "shapes.json"  # what the folder was rendered from; its presence says that the folder is ours to replace
-_VERSION = 1  # of the drawing: raised whenever the same settings give other pictures
+_VERSION = 2  # of the drawing: raised whenever the same settings give other pictures
 _SPLITS: tuple[Split, ...] = ("train", "val")
 
 

@@ -79,7 +79,9 @@ class CenterDetection:
     def merge_scales(self, parts: Sequence[Detections], *, limit: int) -> Detections:
         return merge_scales(parts, limit=limit)
 
-    def metric(self, annotations: Annotations, *, protocol: MetricProtocol, inclusive_boxes: bool = True) -> Metric:
+    def metric(
+        self, annotations: Annotations, *, protocol: MetricProtocol, classes: ClassTable | None = None, inclusive_boxes: bool = True
+    ) -> Metric:
         if protocol == "coco":
-            return CocoAP(annotations, self.classes)
-        return VocAP(annotations, self.classes, inclusive_boxes=inclusive_boxes)
+            return CocoAP(annotations, classes or self.classes)
+        return VocAP(annotations, classes or self.classes, inclusive_boxes=inclusive_boxes)
