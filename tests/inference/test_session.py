@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import builtins
+import subprocess
+import sys
 from pathlib import Path
 
 import nnabla as nn
@@ -150,7 +152,7 @@ def test_bfloat16_is_taken_where_the_cpu_has_it_and_an_error_elsewhere(capabilit
             raise RuntimeError(settings["INFERENCE_PRECISION_HINT"])
 
     model = make_onnx((1, 3, 8, 12))
-    monkeypatch.setattr("openvino.Core", Core)
+    monkeypatch.setattr(sessions, "openvino_core", Core)
     if "BF16" not in capabilities:
         with pytest.raises(DeviceError, match="no bfloat16 arithmetic"):
             OpenVinoSession(model, precision="bfloat16")
@@ -159,6 +161,22 @@ def test_bfloat16_is_taken_where_the_cpu_has_it_and_an_error_elsewhere(capabilit
     assert session.summary.endswith("bfloat16")
     with pytest.raises(RuntimeError, match="bf16"):
         session.run(images(1))
+
+
+def test_signals_are_handled_after_sessions_were_dropped_in_the_order_they_were_made(make_onnx, tmp_path) -> None:
+    """OpenVINO's own clean-up left Python's signal handlers without a stack; in a process of its own, since it crashed."""
+    (tmp_path / "model.onnx").write_bytes(make_onnx((1, 3, 8, 12)))
+    program = """
+import signal, sys
+from centernet.inference.session import OpenVinoSession
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+sessions = [OpenVinoSession(sys.argv[1]) for _ in range(2)]
+while sessions:
+    del sessions[0]
+signal.raise_signal(signal.SIGTERM)
+"""
+    ended = subprocess.run([sys.executable, "-c", program, tmp_path / "model.onnx"], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
 
 
 def test_without_onnx_runtime_the_error_says_how_to_get_it(monkeypatch) -> None:
