@@ -101,3 +101,13 @@ def test_every_command_has_a_help_that_needs_no_nnabla(name: str) -> None:
 def test_a_missing_name_of_the_package_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'centernet' has no attribute 'laod'"):
         _ = centernet.laod  # type: ignore[attr-defined]
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    program = "import sys, time; time.sleep(0.3); from centernet.cli import dispatch; sys.exit(dispatch(['--help']))"
+    with subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0

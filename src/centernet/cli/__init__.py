@@ -44,9 +44,8 @@ def run(command: str, arguments: Sequence[str] | None = None, *, program: str | 
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        return _end_unread()
     return code or 0
 
 
@@ -57,14 +56,20 @@ def dispatch(typed: Sequence[str]) -> int:
     width = max(map(len, COMMANDS))
     overview = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
     usage = f"usage: centernet COMMAND [options]\n\n{overview}\n\ncenternet COMMAND --help lists a command's options."
-    if not typed or typed[0] in ("-h", "--help"):
-        print(usage)
-        return 0
-    if typed[0] == "--version":
-        print(centernet.__version__)
+    if not typed or typed[0] in ("-h", "--help", "--version"):
+        try:
+            print(centernet.__version__ if typed and typed[0] == "--version" else usage)
+        except BrokenPipeError:
+            return _end_unread()
         return 0
     print(f"error: '{typed[0]}' is not a command{did_you_mean(typed[0], COMMANDS)}\n\n{usage}", file=sys.stderr)
     return 2
+
+
+def _end_unread() -> int:
+    """The reader of our output has seen enough, as `| head` does; Python must not try to write the rest either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _wait_for_turn() -> None:

@@ -30,17 +30,23 @@ def main(typed: Sequence[str], *, program: str) -> int:
     parser.add_argument("--config", type=Path, default=Path("cfg/quickstart.yaml"), help="experiment as YAML (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("exp/quickstart"), help="output folder (default: %(default)s)")
     parser.add_argument("--data_dir", type=Path, default=Path("data/shapes"), help="where to render to (default: %(default)s)")
-    parser.add_argument("--processes", type=positive, default=None, help="training processes (default: cores, at most 4)")
+    parser.add_argument("--processes", type=positive, default=None, help="training processes (default: one per core, at most 4)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set any configuration key")
     arguments = parser.parse_args(typed)
     started = perf_counter()
     steps = _Steps(arguments.config, arguments.data_dir, arguments.output, arguments.set)
     steps.render()
-    steps.train(arguments.processes or min(os.cpu_count() or 1, MOST_PROCESSES))
+    steps.train(arguments.processes or num_processes(len(os.sched_getaffinity(0)), steps.experiment.train.global_batch_size))
     results = steps.test()
     files = [*steps.draw(), *steps.export()]
     _report(results, files, arguments.output, seconds=perf_counter() - started)
     return 0
+
+
+def num_processes(num_cores: int, global_batch: int | None) -> int:
+    """As many as there are cores, at most `MOST_PROCESSES`, and so that each gets an equal share of the batch."""
+    most = min(num_cores, MOST_PROCESSES)
+    return next(count for count in range(most, 0, -1) if global_batch is None or global_batch % count == 0)
 
 
 class _Steps:
