@@ -1,7 +1,8 @@
 # CenterNet on NVIDIA GPUs.
 #   docker build -t centernet .
-#   docker run --rm --gpus all -v "$PWD/data:/data" -v "$PWD/exp:/app/exp" centernet \
-#       mpirun -n 4 python src/main.py ctdet --data_dir /data --train-config cfg/dlav0_34_pascal_fp.yaml
+#   mkdir -p exp && chmod a+w exp
+#   docker run --rm --gpus all --ipc=host -v "$PWD/data:/data" -v "$PWD/exp:/app/exp" centernet \
+#       centernet train --data_dir /data --train-config cfg/dlav0_34_pascal_fp.yaml --processes 4
 # The NVIDIA driver comes from the host; the CUDA libraries NNabla links to come as wheels with the extra cuda120.
 FROM nvidia/cuda:12.4.1-base-ubuntu22.04
 
