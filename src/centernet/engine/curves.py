@@ -66,6 +66,7 @@ class Curves:
         right.set(xlabel="epoch", ylabel="AP, held out", ylim=(0, 1))
         for axes in (left, right):
             axes.grid(alpha=0.3)
+            axes.xaxis.get_major_locator().set_params(integer=True)
         png = io.BytesIO()
         FigureCanvasAgg(figure).print_png(png)
         write_atomically(self.path, png.getvalue())

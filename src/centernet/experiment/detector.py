@@ -105,9 +105,15 @@ class Detector(Predictor):
         return self._read_outputs(inspection.outputs)[0]
 
     def heatmaps(self, inspection: Inspection) -> Array:
-        """The heatmaps of all classes, (C, h, w) in [0, 1]; the detector must have been opened `with_maps`."""
-        name = next(name for name, head in self.assembly.task.heads.items() if head.kind == "heatmap")
-        logits = inspection.outputs[name][0]
+        """The heatmaps of all classes, (C, h, w) in [0, 1]; parameters must have been opened `with_maps`.
+
+        Raises:
+            ConfigError: the model is an exported file that gives detections only.
+        """
+        name, head = next((name, head) for name, head in self.assembly.task.heads.items() if head.kind == "heatmap")
+        logits = next((inspection.outputs[key][0] for key in (name, head.scope) if key in inspection.outputs), None)
+        if logits is None:
+            raise ConfigError("--debug 2: the model was exported with --decode, without heatmaps; use --debug 1, or the parameters (.h5)")
         if self.description.layout == "nhwc":
             logits = logits.transpose(2, 0, 1)
         return np.asarray(1 / (1 + np.exp(-logits)))

@@ -27,6 +27,8 @@ def draw(assembly: Assembly, path: Path) -> Path:
     with network.parameter_scope(), nn.auto_forward(False):
         image = nn.Variable(network.input_shape(1, grid.height, grid.width))
         outputs = raw_outputs(assembly, image)
+        for name, variable in {"x": image, **outputs}.items():
+            variable.name = name  # what the picture calls them
         try:
             SimpleGraph(format="svg").save(F.sink(*outputs.values()), str(path.with_suffix("")), cleanup=True, format="svg")
         except ExecutableNotFound:
