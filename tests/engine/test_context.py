@@ -31,7 +31,7 @@ def test_auto_without_the_extension_is_the_cpu_and_says_why() -> None:
     assert device.extension == "cpu"
     assert not device.is_gpu
     assert device.context.backend == ["cpu:float"]
-    assert device.description.startswith("device: CPU, float (not installed")
+    assert device.description.startswith("device: CPU, float (cudnn: not installed")
 
 
 @pytest.mark.usefixtures("no_extension")

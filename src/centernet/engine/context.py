@@ -53,7 +53,7 @@ def resolve(extension: Extension = "auto", *, gpu: int | None = 0, type_config: 
         count = _check_gpu(name, gpu)
     except DeviceError as error:
         if extension == "auto":
-            return _cpu(type_config, str(error).partition(": ")[2].partition(";")[0])
+            return _cpu(type_config, f"{name}: " + str(error).partition(": ")[2].partition(";")[0])
         raise
     context = get_extension_context(name, device_id=str(gpu), type_config=type_config)
     return Device(context, name, f"device: {name}, GPU {gpu} of {count}, {type_config}")
@@ -98,7 +98,7 @@ def _check_gpu(extension: str, gpu: int | None) -> int:
         cuda: Any = importlib.import_module("nnabla_ext.cuda")
         count = int(cuda.get_device_count())
     except ModuleNotFoundError as error:
-        raise DeviceError(f"{where}: not installed (no module '{error.name}'); {INSTALL}") from error
+        raise DeviceError(f"{where}: not installed, there is no module {error.name}; {INSTALL}") from error
     except Exception as error:  # a driver or library problem surfaces as ImportError, RuntimeError, ValueError or OSError
         raise DeviceError(f"{where}: cannot start, {error}; check the NVIDIA driver, or {INSTALL}") from error
     if gpu not in range(count):
