@@ -61,13 +61,14 @@ def write_series(folder: Path, points: Sequence[tuple[int, float]]) -> list[Path
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     text, picture = folder / "Val-mAP.series.txt", folder / "Val-mAP.png"
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot([epoch for epoch, _ in points], [ap for _, ap in points], marker="o")
     axes.set(xlabel="epoch", ylabel="AP", title="Validation AP by checkpoint", ylim=(0, None))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, alpha=0.3)
     try:
         text.write_text("".join(f"{epoch} {ap:g}\n" for epoch, ap in points))
