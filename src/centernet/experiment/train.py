@@ -24,7 +24,7 @@ from centernet.engine.schedule import learning_rate
 from centernet.engine.solver import Solver
 from centernet.engine.step import TrainStep, ValidationStep
 from centernet.engine.trainer import Monitor, Trainer
-from centernet.errors import ConfigError
+from centernet.errors import ConfigError, DeviceError
 from centernet.experiment import evaluate
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.batches import Data, load, open_splits
@@ -77,8 +77,13 @@ def train(
     start = start or Start()
     if start.resume_from and (start.checkpoint or output is None):
         raise ConfigError("--resume-from needs the output folder of the training to go on with (-o), and excludes --checkpoint")
-    half = config.train.precision.compute == "half"
-    device = resolve(extension, gpu=gpu, type_config="half" if half else "float")
+    precision = config.train.precision
+    device = resolve(extension, gpu=gpu, type_config="half" if precision.compute == "half" else "float")
+    if precision.channel_last and not device.is_gpu:
+        raise DeviceError(
+            f"train.precision.channel_last: NNabla's CPU convolution has no NHWC, and training runs on {device.description}; "
+            "use the _fp configuration, or --set train.precision.channel_last=false"
+        )
     communicator = communicators.create(device.context)
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)

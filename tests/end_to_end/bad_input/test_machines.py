@@ -146,3 +146,9 @@ def test_processes_that_fail_together_say_so_once(trained: Any, tmp_path: Path) 
         assert said in ended.stderr
         assert ended.stderr.count("error: ") == 1
         assert "Traceback" not in ended.stderr
+
+
+def test_a_layout_that_only_gpus_compute_is_refused_on_a_cpu(trained: Any, refused: Any) -> None:
+    line = refused("train", *trained.train, "--set", "train.precision.channel_last=true")
+    assert "train.precision.channel_last: NNabla's CPU convolution has no NHWC" in line
+    assert "--set train.precision.channel_last=false" in line
