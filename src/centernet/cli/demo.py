@@ -64,6 +64,7 @@ class _Demo:
         self.detector, self.folder = detector, folder
         self.threshold, self.debug, self.theme = threshold, debug, theme
         self.num_images, self.num_objects, self.seconds = 0, 0, 0.0
+        self.unreadable = 0  # images of a folder
 
     def images(self, source: Path) -> None:
         """An image, or every image of a folder."""
@@ -72,8 +73,16 @@ class _Demo:
         paths = list_images(source)
         for path, name in zip(paths, _output_names(paths), strict=True):
             start = perf_counter()
-            image = read_image(path)
+            try:
+                image = read_image(path)
+            except DataError as error:
+                if source.is_file():
+                    raise
+                self.unreadable += 1
+                print(f"skipped: {error}", file=sys.stderr)
+                continue
             load = perf_counter() - start
+            self._warm_up(image)
             inspection, detections = self._detect(image)
             seconds = {**self.detector.seconds, "load": load}
             self._write_json(name, {"image": str(path), **_as_json(image, detections)})
@@ -95,6 +104,7 @@ class _Demo:
         picture = VideoWriter(self.folder / f"{source.stem}.mp4", frames.rate) if self.debug >= 1 else nullcontext()
         with picture as writer:
             for number, frame in enumerate(tqdm(frames, total=frames.num_frames or None, unit="frame", disable=not sys.stderr.isatty())):
+                self._warm_up(frame)
                 _, detections = self._detect(frame, with_maps=False)
                 records.append({"frame": number, "seconds": number / frames.rate, **_as_json(frame, detections)})
                 if writer is not None:
@@ -105,7 +115,13 @@ class _Demo:
     def summarise(self) -> None:
         """One line about all of it."""
         rate = self.num_images / self.seconds if self.seconds else 0.0
-        print(f"{self.num_images} images, {self.num_objects} objects, {self.seconds:.2f} s in the detector, {rate:.1f} images/s")
+        skipped = f", {self.unreadable} unreadable" if self.unreadable else ""
+        print(f"{self.num_images} images{skipped}, {self.num_objects} objects, {self.seconds:.2f} s in the detector, {rate:.1f} images/s")
+
+    def _warm_up(self, image: Array) -> None:
+        """Let the runtime compile the network before the first image is timed."""
+        if not self.num_images:
+            self.detector.predict_batch([image])
 
     def _detect(self, image: Array, *, with_maps: bool = True) -> tuple[Inspection | None, Detections]:
         (detections,) = self.detector.predict_batch([image])

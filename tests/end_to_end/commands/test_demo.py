@@ -154,6 +154,17 @@ def test_a_file_that_is_no_picture_is_named(tiny: Any, centernet: Command, tmp_p
     assert "empty" in centernet(*words, tmp_path / "empty", code=2).err
 
 
+def test_a_file_of_a_folder_that_is_no_picture_is_named_and_left_out(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(tiny.images[0], folder / "good.jpg")
+    (folder / "bad.jpg").write_bytes(tiny.images[0].read_bytes()[:300])
+    ended = run(centernet, tiny, folder, tmp_path / "out")
+    assert names(tmp_path / "out") == {"good.jpg", "good.json"}
+    assert "bad.jpg" in ended.err
+    assert "1 images, 1 unreadable" in ended.out
+
+
 def test_the_python_api_takes_whatever_holds_an_image(tiny: Any, tmp_path: Path) -> None:
     """A path, a folder, a list, an array and a PIL image give the same detections."""
     detector = load(tiny.lively)
