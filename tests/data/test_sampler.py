@@ -50,6 +50,17 @@ def test_an_incomplete_last_batch_is_filled_from_the_start_of_the_order() -> Non
     assert len(list(sampler.batches_for_rank(5, global_batch=3, drop_last=True))) == 1
 
 
+@settings(deadline=None)
+@given(n=st.integers(1, 40), global_batch=st.integers(5, 12), size=st.integers(1, 5))
+def test_without_filling_ranks_together_have_every_sample_once(n: int, global_batch: int, size: int) -> None:
+    arguments = {"global_batch": global_batch, "seed": 3, "fill_last": False}
+    alone = list(sampler.batches_for_rank(n, **arguments))
+    assert sorted(np.concatenate(alone)) == list(range(n))
+    ranks = [list(sampler.batches_for_rank(n, rank=rank, size=size, **arguments)) for rank in range(size)]
+    for k, batch in enumerate(alone):
+        np.testing.assert_array_equal(np.concatenate([batches[k] for batches in ranks]), batch)
+
+
 def test_a_batch_larger_than_the_data_set_goes_round_more_than_once() -> None:
     (batch,) = sampler.batches_for_rank(2, global_batch=5, shuffle=False)
     assert batch.tolist() == [0, 1, 0, 1, 0]

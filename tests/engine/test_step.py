@@ -179,6 +179,12 @@ def test_validation_gives_the_losses_without_touching_the_parameters(toy: Module
     assert report.losses == pytest.approx({name: value for name, value in first.items() if name != "total"})
 
 
+def test_an_empty_share_of_a_validation_batch_adds_nothing(toy: ModuleType) -> None:
+    toy.draw_parameters()
+    step = ValidationStep(toy.losses, loss_weights=toy.WEIGHTS, communicator=Single(), counts=("count",))
+    assert set(step.run({}).values()) == {0.0}
+
+
 def test_weights_for_other_losses_than_there_are_is_our_own_mistake(toy: ModuleType) -> None:
     toy.draw_parameters()
     step = ValidationStep(toy.losses, loss_weights={"other": 1.0}, communicator=Single(), counts=("count",))

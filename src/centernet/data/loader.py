@@ -52,6 +52,7 @@ class Loader:
         seed: int = 0,
         shuffle: bool = True,
         drop_last: bool = False,
+        fill_last: bool = True,
         workers: int = 0,
         prefetch: int = 2,
     ) -> None:
@@ -61,7 +62,7 @@ class Loader:
             source: makes the samples.
             global_batch: samples in one step over all processes.
             rank, size: this process, and how many there are.
-            seed, shuffle, drop_last: see `sampler.batches_for_rank`.
+            seed, shuffle, drop_last, fill_last: see `sampler.batches_for_rank`; a batch without samples has no arrays.
             workers: threads; 0 makes each batch when it is asked for.
             prefetch: batches in the making besides the one in use, >= 1. Up to 1 + prefetch are in memory.
 
@@ -72,7 +73,7 @@ class Loader:
             raise ConfigError(f"workers={workers}, prefetch={prefetch}: expected workers >= 0 and prefetch >= 1")
         self.source, self.workers, self.prefetch = source, workers, prefetch
         self.global_batch, self.rank, self.size = global_batch, rank, size
-        self.seed, self.shuffle, self.drop_last = seed, shuffle, drop_last
+        self.seed, self.shuffle, self.drop_last, self.fill_last = seed, shuffle, drop_last, fill_last
         self.wait_seconds = 0.0
         self._indices(epoch=0, start_batch=0)  # raises what is wrong with the numbers now, not in the first epoch
         self.batches_per_epoch = sampler.num_batches(len(source), global_batch=global_batch, drop_last=drop_last)
@@ -100,6 +101,7 @@ class Loader:
             epoch=epoch,
             start=start_batch,
             drop_last=self.drop_last,
+            fill_last=self.fill_last,
             shuffle=self.shuffle,
         )
 

@@ -34,6 +34,7 @@ def batches_for_rank(
     epoch: int = 0,
     start: int = 0,
     drop_last: bool = False,
+    fill_last: bool = True,
     shuffle: bool = True,
 ) -> Iterator[Array]:
     """This process's slice of every global batch of an epoch, from batch `start` on.
@@ -48,6 +49,7 @@ def batches_for_rank(
         seed, epoch, shuffle: see `order`.
         start: batches of this epoch that are done already.
         drop_last: leave an incomplete last batch out instead of filling it.
+        fill_last: without, an incomplete last batch is shared as it is, so that no sample comes twice; shares may be empty.
 
     Returns:
         An iterator over int64 arrays of sample indices.
@@ -61,8 +63,12 @@ def batches_for_rank(
     if not count:
         raise ConfigError(f"{n} samples do not fill one global batch of {global_batch}; use a smaller batch or keep the last one")
     sequence = order(n, seed=seed, epoch=epoch, shuffle=shuffle)
-    low, high = rank * global_batch // size, (rank + 1) * global_batch // size
-    return (sequence[(k * global_batch + np.arange(low, high)) % n] for k in range(start, count))
+
+    def share(k: int) -> Array:
+        length = global_batch if fill_last else min(global_batch, n - k * global_batch)
+        return k * global_batch + np.arange(rank * length // size, (rank + 1) * length // size)
+
+    return (sequence[share(k) % n] for k in range(start, count))
 
 
 def evaluation_shard(n: int, *, rank: int = 0, size: int = 1) -> Array:

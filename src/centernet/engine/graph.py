@@ -99,9 +99,12 @@ class GraphCache:
     def fed(self, arrays: Mapping[str, Array]) -> LossGraph:
         """The graph for these arrays, fed (collective where there are counts)."""
         graph = self.graph(arrays)
-        totals: Mapping[str, float] = {}
-        if self._counts:
-            local = [float(np.sum(arrays[name], dtype=np.float64)) for name in self._counts]
-            totals = dict(zip(self._counts, self._communicator.sum(local).tolist(), strict=True))
-        graph.feed(arrays, totals)
+        graph.feed(arrays, self.count(arrays))
         return graph
+
+    def count(self, arrays: Mapping[str, Array]) -> dict[str, float]:
+        """The counts of the global batch (collective); a rank without arrays adds nothing."""
+        if not self._counts:
+            return {}
+        local = [float(np.sum(arrays[name], dtype=np.float64)) if arrays else 0.0 for name in self._counts]
+        return dict(zip(self._counts, self._communicator.sum(local).tolist(), strict=True))

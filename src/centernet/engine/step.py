@@ -177,10 +177,15 @@ class ValidationStep:
         self._graphs = GraphCache(build_losses, loss_weights=loss_weights, communicator=communicator, counts=counts)
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, float]:
-        """Each loss term of the global batch, and `total`; collective."""
-        graph = self._graphs.fed(arrays)
-        nn.forward_all([graph.losses, graph.total], clear_buffer=True)
-        losses = dict(zip(graph.names, self._communicator.sum(graph.losses.d).tolist(), strict=True))
+        """Each loss term of the global batch, and `total`; collective, also for a rank whose share is empty (no arrays)."""
+        local = dict.fromkeys(self._weights, 0.0)
+        if arrays:
+            graph = self._graphs.fed(arrays)
+            nn.forward_all([graph.losses, graph.total], clear_buffer=True)
+            local |= dict(zip(graph.names, graph.losses.d.tolist(), strict=True))
+        else:
+            self._graphs.count({})
+        losses = dict(zip(local, self._communicator.sum(list(local.values())).tolist(), strict=True))
         return {**losses, "total": sum(self._weights[name] * loss for name, loss in losses.items())}
 
 

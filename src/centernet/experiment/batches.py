@@ -62,6 +62,7 @@ def load(
             size=communicator.size,
             seed=seed,
             shuffle=is_training,
+            fill_last=is_training,  # no held-out image is counted twice
             workers=data.workers,
             prefetch=data.prefetch,
         )

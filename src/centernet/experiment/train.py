@@ -196,8 +196,9 @@ def _validation_losses(assembly: Assembly, data: Data, communicator: Communicato
         communicator=communicator,
         counts=assembly.task.counts,
     )
-    size = data.validation_loader.global_batch
-    return lambda: mean_losses((step.run(batch.arrays), size) for batch in data.validation_loader.epoch(0))
+    batch, images = data.validation_loader.global_batch, len(data.validation)
+    sizes = [min(batch, images - start) for start in range(0, images, batch)]
+    return lambda: mean_losses((step.run(part.arrays), size) for part, size in zip(data.validation_loader.epoch(0), sizes, strict=True))
 
 
 def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place) -> Callable[[int], dict[str, float]]:

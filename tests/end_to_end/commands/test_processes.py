@@ -24,7 +24,7 @@ def test_two_processes_of_batch_2_train_like_one_of_batch_4(
     config = make_config(
         tmp_path / "frozen.yaml", epochs=1, freeze_batch_norm=True, solver={"name": "sgd"}, schedule={"base_lr": 1e-3, "warmup_epochs": 0}
     )
-    words = ("ctdet", "--train-config", config, "--data_dir", tiny.data)
+    words = ("ctdet", "--train-config", config, "--data_dir", tiny.data, "--set", "train.validate_losses=true")
     centernet("train", *words, "-o", tmp_path / "one")
     ended = script("main.py", *words, "-o", tmp_path / "two", processes=2)
     assert ended.out.count("2 process(es), global batch 4") == 1, "only rank 0 speaks"
@@ -34,8 +34,9 @@ def test_two_processes_of_batch_2_train_like_one_of_batch_4(
     assert list(one) == list(two) == list(drawn)
     for name in one:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-4, atol=1e-6, err_msg=name)
-    losses = [read_series(tmp_path / name / "tmp.monitor" / "Training-Loss.series.txt") for name in ("one", "two")]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    for series in ("Training-Loss", "Validation-Loss"):
+        losses = [read_series(tmp_path / name / "tmp.monitor" / f"{series}.series.txt") for name in ("one", "two")]
+        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4, err_msg=series)
 
 
 def test_a_batch_size_per_process_makes_the_global_batch(
