@@ -25,6 +25,7 @@ DESCRIPTION = """Detect objects and draw them.
 Writes OUT/NAME.jpg and OUT/NAME.json for every image, OUT/NAME.mp4 and OUT/NAME.json for a video."""
 
 VIS_THRESHOLD, DEBUG = 0.2, 1
+READABLE_HEIGHT = 256  # pixels: smaller network inputs are enlarged before they are drawn on
 
 
 def main(typed: Sequence[str], *, program: str) -> int:
@@ -37,6 +38,9 @@ def main(typed: Sequence[str], *, program: str) -> int:
     source: Path = given["demo"]
     if not source.exists():
         raise DataError(f"--demo {source}: no such file or folder")
+    threshold = given.get("vis_thresh", VIS_THRESHOLD)
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"--vis_thresh {threshold}: scores are between 0 and 1")
     path = machine.checkpoint(arguments)
 
     from centernet.experiment.output import default_folder, make_folder
@@ -45,10 +49,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
     debug = given.get("debug", DEBUG)
     detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2)
     folder = make_folder(given.get("output") or default_folder(detector.description.experiment))
-    print(f"{path}: {detector.session.summary}; scores from {given.get('vis_thresh', VIS_THRESHOLD)}; writing to {folder}")
-    demo = _Demo(
-        detector, folder, threshold=given.get("vis_thresh", VIS_THRESHOLD), debug=debug, theme=given.get("debugger_theme", "white")
-    )
+    print(f"{path}: {detector.session.summary}; scores from {threshold}; writing to {folder}")
+    demo = _Demo(detector, folder, threshold=threshold, debug=debug, theme=given.get("debugger_theme", "white"))
     if source.is_file() and video.is_video(source):
         demo.video(source)
     else:
@@ -140,13 +142,15 @@ class _Demo:
         """The network's own view: boxes over its input, and one heatmap per class."""
         from centernet.imaging.draw import draw_detections, heatmap_overlay
         from centernet.imaging.io import write_image
+        from centernet.imaging.warp import resize_for_scale
 
         seen = inspection.fitted.warped
+        enlarged = resize_for_scale(seen, max(1.0, READABLE_HEIGHT / seen.shape[0]))
         in_input = self.detector.in_input(inspection).above(self.threshold)
-        write_image(self.folder / f"{name}_input.jpg", draw_detections(seen, in_input, self.detector.class_names))
+        write_image(self.folder / f"{name}_input.jpg", draw_detections(seen, in_input, self.detector.class_names, height=len(enlarged)))
         heatmaps = self.detector.heatmaps(inspection)
         for class_id, class_name in enumerate(self.detector.class_names):
-            picture = heatmap_overlay(seen, heatmaps[class_id], class_id=class_id, theme=self.theme)
+            picture = heatmap_overlay(enlarged, heatmaps[class_id], class_id=class_id, theme=self.theme)
             write_image(self.folder / f"{name}_heatmap_{_file_name(class_name)}.jpg", picture)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:

@@ -50,6 +50,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
 
 
 def _check_format(output: Path | None, format_: str | None) -> None:
+    if output is not None and output.suffix and output.suffix not in SUFFIXES and not output.is_dir():
+        raise ConfigError(f"-o {output}: expected a file that ends in {' or '.join(SUFFIXES)}, or a folder (make one with a dot first)")
     if output is not None and output.suffix in SUFFIXES and format_ not in (None, output.suffix[1:]):
         raise ConfigError(f"--format {format_} was typed, but -o names {output}")
 

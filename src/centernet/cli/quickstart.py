@@ -107,6 +107,7 @@ class _Steps:
         from centernet.experiment.sheet import contact_sheet
 
         sheet = contact_sheet(load(self.model), self.experiment.data, self.output / "contact_sheet.png", num_images=SHEET_IMAGES)
+        print(sheet, flush=True)
         return [sheet, self.output / "curves.png"]
 
     def export(self) -> list[Path]:
@@ -116,11 +117,13 @@ class _Steps:
         from centernet.experiment.detector import load
 
         assembly = load(self.model).assembly
-        return [
+        files = [
             export.export(assembly, self.output / "quickstart.nnp", format="nnp"),
             export.export(assembly, self.output / "quickstart_decoded.nnp", format="nnp", decode=True),
             export.export(assembly, self.output / "quickstart_decoded.onnx", format="onnx", decode=True),
         ]
+        print("\n".join(map(str, files)), flush=True)
+        return files
 
 
 def _run(command: Sequence[str]) -> None:
@@ -139,10 +142,10 @@ def _report(results: dict[str, Any], files: Sequence[Path], output: Path, *, sec
     from centernet.experiment import report
 
     table = report.table(results)
-    made = [output / "checkpoints" / "params_best.h5", output / "metrics.csv", output / "detections.json", *files, output / "results.json"]
-    missing = [path for path in made[:-1] if not path.is_file()]
+    missing = [path for path in files if not path.is_file()]
     if missing:
         raise OutputError(f"{missing[0]}: was not written")
+    made = sorted(path for path in output.rglob("*") if path.is_file())
     results |= {"seconds": round(seconds, 1), "files": [str(path) for path in made]}
     report.write_json(output / "results.json", results)
     print(f"\n{table}\n\n{seconds:.0f} s in all. Look at {files[0]}; all files:")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from centernet.cli import machine, options
-from centernet.errors import ConfigError, WeightsError
+from centernet.errors import ConfigError, DataError, WeightsError
 
 if TYPE_CHECKING:
     from centernet.experiment.detector import Detector
@@ -99,6 +99,9 @@ class _Test:
         from centernet.experiment import evaluate, report
         from centernet.experiment.assembly import open_split
 
+        root = Path(config.data.root or "").expanduser()
+        if not root.is_dir():  # a data set that draws itself must not do so for a misspelt folder
+            raise DataError(f"{root}: the data folder does not exist; give the folder that holds the data set with --data_dir")
         dataset = open_split(config.data, "val")
         evaluate.check_classes(dataset.classes, detector.description.classes, source=str(config.data.root))
         protocol = report.protocol_text(detector, metric=evaluate.protocol_of(config.data), num_images=len(dataset))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import logging
@@ -71,6 +72,13 @@ def exclusive(lock_path: Path) -> Iterator[None]:
         except OSError as error:
             LOG.debug("%s: no lock to be had: %s", lock_path, error)
         yield
+
+
+def lock_for(path: Path) -> Path:
+    """Where to lock what is being made at `path`: in the cache's folder, so that nothing is left beside the data."""
+    with contextlib.suppress(OSError):
+        _folder().mkdir(parents=True, exist_ok=True)
+    return _folder() / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}.lock"
 
 
 def _folder() -> Path:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import nnabla as nn
 import numpy as np
+from pydantic import Field
 
+from centernet import config as configuration
 from centernet.engine.context import Device, Extension, resolve
 from centernet.errors import ConfigError, DeviceError, WeightsError
 from centernet.experiment import description as descriptions
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
-from centernet.experiment.schema import TestConfig
+from centernet.experiment.schema import Positive, TestConfig
 from centernet.export.nnp import read_description as read_nnp_description
 from centernet.export.onnx import read_metadata, to_onnx
 from centernet.inference.predictor import Inspection, Predictor
@@ -46,8 +48,8 @@ class Machine:
     runtime: Runtime = "auto"
     precision: PrecisionChoice = "auto"
     extension: Extension = "auto"
-    gpu: int | None = 0
-    threads: int | None = None
+    gpu: Annotated[int, Field(ge=0)] | None = 0
+    threads: Positive | None = None
 
     def device(self) -> Device:
         """NNabla's; DeviceError where what was asked for is not there."""
@@ -58,12 +60,12 @@ class Machine:
 class Options:
     """How to detect; None is what the file says, or the task's default. See `schema.TestConfig`."""
 
-    k: int = 100
-    max_detections: int = 128
-    input_size: tuple[int, int] | None = None
+    k: Positive = 100
+    max_detections: Positive = 128
+    input_size: tuple[Positive, Positive] | None = None
     keep_resolution: bool = False
-    scales: Sequence[float] = (1.0,)
-    batch_size: int = 1
+    scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1.0,)
+    batch_size: Positive = 1
     with_maps: bool = False  # also give the heatmap out, for drawing
 
 
@@ -299,4 +301,5 @@ def _with_settings(machine: Machine, options: Options, settings: Mapping[str, An
     if unknown:
         known = sorted([*Machine.__dataclass_fields__, *Options.__dataclass_fields__])
         raise ConfigError(f"load: unknown setting '{unknown[0]}'; known: {', '.join(known)}")
-    return replace(machine, **own), replace(options, **rest)
+    checked_machine = configuration.validate(Machine, {**vars(machine), **own}, source="load") if own else machine
+    return checked_machine, configuration.validate(Options, {**vars(options), **rest}, source="load") if rest else options

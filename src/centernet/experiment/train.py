@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from centernet.experiment.schema import ExperimentConfig
 from centernet.weights.pretrained import load_backbone
 from centernet.weights.store import read_parameters
 
+LOG = logging.getLogger(__name__)
 CHECKPOINTS, MONITORS = "checkpoints", "tmp.monitor"  # below the output folder, as the predecessor names them
 
 
@@ -94,6 +96,8 @@ def train(
 
 def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -> int:
     communicator = place.communicator
+    if communicator.rank == 0:
+        _warn_of_overwriting(folder, start)
     training, validation = open_splits(config.data)
     assembly = assemble(config, training.classes, training.normalization)
     data = load(config, assembly, training, validation, communicator)
@@ -108,6 +112,11 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
         trainer = _trainer(config, assembly, data, step, folder, place)
         result = trainer.fit(progress)
     return result.exit_code
+
+
+def _warn_of_overwriting(folder: Path, start: Start) -> None:
+    if not start.resume_from and any((folder / CHECKPOINTS).glob("checkpoint_*.json")):
+        LOG.warning("%s: holds a training, which is overwritten; --resume-from latest would go on with it", folder)
 
 
 def _initialise(config: ExperimentConfig, assembly: Assembly, start: Start) -> str:

@@ -44,7 +44,7 @@ def test_a_missing_configuration_is_named(project: Any, refused: Any) -> None:
     assert "gone.yaml: no such configuration file" in refused("train", "--train-config", "gone.yaml")
     assert f"{project.folder}: cannot be read: " in refused("train", "--train-config", project.folder)
     project.config.write_bytes(b"\xff\xfe\x00")
-    assert "tiny.yaml: cannot be read: " in refused("train", *project.train)
+    assert "tiny.yaml: is not a text file, expected YAML" in refused("train", *project.train)
 
 
 def test_a_mistake_in_an_override_is_named(trained: Any, refused: Any) -> None:

@@ -54,7 +54,8 @@ def test_annotations_that_are_no_json_are_named(project: Any, refused: Any, text
 
 @pytest.mark.parametrize("config", ["resnet_18_coco_fp.yaml", "dlav0_34_pascal_mp.yaml"])
 def test_a_data_folder_of_another_data_set_is_named(project: Any, refused: Any, config: str) -> None:
-    line = refused("train", "--train-config", CONFIGS / config, "--data_dir", project.data, "--extension_module", "cpu")
+    layout = ("--set", "train.precision.channel_last=false")  # a CPU has no other
+    line = refused("train", "--train-config", CONFIGS / config, "--data_dir", project.data, "--extension_module", "cpu", *layout)
     assert "the annotation file does not exist" in line
     assert "--data_dir" in line
 
@@ -100,3 +101,11 @@ def test_the_demo_needs_something_to_look_at(project: Any, refused: Any, tmp_pat
     assert f"{project.config}: not an image that can be decoded" in refused("demo", *model, "--demo", project.config)
     (tmp_path / "film.mp4").write_text("no film")
     assert "film.mp4: no frame can be decoded; expected a video" in refused("demo", *model, "--demo", tmp_path / "film.mp4")
+
+
+def test_a_misspelt_folder_is_not_drawn_into_by_a_test(project: Any, refused: Any) -> None:
+    """The shapes draw themselves where they are missing, but only for training."""
+    missing = project.folder / "nowhere"
+    line = refused("test", "--checkpoint", project.model, "--data_dir", missing)
+    assert f"{missing}: the data folder does not exist" in line
+    assert not missing.exists()

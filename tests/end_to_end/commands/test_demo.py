@@ -66,7 +66,12 @@ def test_debug_says_how_much_is_drawn(tiny: Any, centernet: Command, tmp_path: P
         expected |= {"000001_input.jpg", *(f"000001_heatmap_{name}.jpg" for name in CLASSES)}
     assert names(tmp_path / "out") == expected
     for path in (tmp_path / "out").glob("*_*.jpg"):
-        assert read_image(path).shape == (64, 64, 3)
+        assert read_image(path).shape == (256, 256, 3), "enlarged to be legible"
+
+
+def test_a_threshold_no_score_can_have_is_refused(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    words = ("demo", "--checkpoint", tiny.lively, "--demo", tiny.images[0], "--save_dir", tmp_path / "out")
+    assert "--vis_thresh 3.0: scores are between 0 and 1" in centernet(*words, "--vis_thresh", "3", code=2).err
 
 
 def test_files_of_one_stem_do_not_overwrite_each_other(tiny: Any, centernet: Command, tmp_path: Path) -> None:
@@ -185,3 +190,28 @@ def assert_same(found: Any, expected: Any) -> None:
     np.testing.assert_array_equal(found.boxes, expected.boxes)
     np.testing.assert_array_equal(found.scores, expected.scores)
     np.testing.assert_array_equal(found.class_ids, expected.class_ids)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"runtime": "x"}, "load: runtime: found 'x'"),
+        ({"precision": "half"}, "load: precision: found 'half'"),
+        ({"batch_size": 0}, "load: batch_size: found 0"),
+        ({"scales": ()}, "load: scales"),
+        ({"k": 0}, "load: k: found 0"),
+        ({"colour": 1}, "load: unknown setting 'colour'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_when_loading(tiny: Any, settings: dict[str, object], said: str) -> None:
+    import centernet
+    from centernet.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=said):
+        centernet.load(tiny.lively, **settings)
+
+
+def test_images_at_several_scales_are_merged(tiny: Any) -> None:
+    import centernet
+
+    assert len(centernet.load(tiny.lively, scales=(0.5, 1.0), k=5, batch_size=2).predict(tiny.images[0])) == 10

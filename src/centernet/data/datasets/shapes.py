@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from centernet.data.cache import exclusive
+from centernet.data.cache import exclusive, lock_for
 from centernet.data.coco_json import read_coco_json
 from centernet.data.datasets.base import COCO_MEAN, COCO_STD, Channels, DetectionDataset, PositiveChannels, Split, assemble
 from centernet.data.rendering import OUTLINES, draw_scene
@@ -85,7 +85,7 @@ def render(root: Path, config: Config, progress: Callable[[int, int], None] | No
         raise DataError(f"{root}: the folder holds other files than rendered shapes; choose an empty or new folder with --data_dir")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(root.parent / f".{root.name}.lock"):
+        with exclusive(lock_for(root)):
             if _is_rendered(root, config):  # another process was faster
                 return
             LOG.info("%s: rendering %d images of shapes", root, config.num_train + config.num_val)
