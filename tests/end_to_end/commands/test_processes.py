@@ -43,7 +43,8 @@ def test_a_batch_size_per_process_makes_the_global_batch(
     tiny: Any, script: Command, make_config: Callable[..., Path], tmp_path: Path
 ) -> None:
     config = make_config(tmp_path / "each.yaml", epochs=1, global_batch_size=None, batch_size=2, validate_losses=False, validate_ap=False)
-    ended = script("main.py", "ctdet", "--train-config", config, "--data_dir", tiny.data, "-o", tmp_path / "out", processes=2)
+    words = ("ctdet", "--train-config", config, "--data_dir", tiny.data, "-o", tmp_path / "out")
+    ended = script("main.py", *words, "--processes", 2)  # which starts the real mpirun itself
     assert "2 process(es), global batch 4" in ended.out
     record = json.loads((tmp_path / "out" / "checkpoints" / "checkpoint_0.json").read_text())
     assert record[""]["num_update"] == 3
