@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from centernet.cli.options import Parser, positive
 from centernet.errors import CenterNetError, OutputError
+
+if TYPE_CHECKING:
+    from centernet.experiment.detector import Detector
 
 DESCRIPTION = """Render a data set of shapes, train a small detector on all cores, test it on images it has never seen, draw what it
 finds and export it. Minutes on two cores, no GPU, no download."""
@@ -63,6 +67,13 @@ class _Steps:
         """The best model by AP."""
         return self.output / "checkpoints" / "params_best.h5"
 
+    @cached_property
+    def detector(self) -> Detector:
+        """The best model, opened once for drawing and exporting."""
+        from centernet.experiment.detector import load
+
+        return load(self.model)
+
     def render(self) -> None:
         """Both splits on disk; a finished rendering is kept."""
         from centernet.experiment.assembly import open_split
@@ -103,10 +114,9 @@ class _Steps:
     def draw(self) -> list[Path]:
         """Ground truth beside detections."""
         _say("4/5 draw")
-        from centernet.experiment.detector import load
         from centernet.experiment.sheet import contact_sheet
 
-        sheet = contact_sheet(load(self.model), self.experiment.data, self.output / "contact_sheet.png", num_images=SHEET_IMAGES)
+        sheet = contact_sheet(self.detector, self.experiment.data, self.output / "contact_sheet.png", num_images=SHEET_IMAGES)
         print(sheet, flush=True)
         return [sheet, self.output / "curves.png"]
 
@@ -114,9 +124,8 @@ class _Steps:
         """Raw heads, and with decoding inside, as .nnp and as .onnx."""
         _say("5/5 export")
         from centernet.experiment import export
-        from centernet.experiment.detector import load
 
-        assembly = load(self.model).assembly
+        assembly = self.detector.assembly
         files = [
             export.export(assembly, self.output / "quickstart.nnp", format="nnp"),
             export.export(assembly, self.output / "quickstart_decoded.nnp", format="nnp", decode=True),

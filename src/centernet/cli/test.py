@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from centernet.cli import machine, options
-from centernet.errors import ConfigError, DataError, WeightsError
+from centernet.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from centernet.experiment.detector import Detector
@@ -96,12 +96,12 @@ class _Test:
         return machine.open_detector(path, self.arguments, precision="float32", threads=self.processes.threads_each)
 
     def _measure(self, path: Path, detector: Detector, config: ExperimentConfig) -> tuple[dict[str, Any], list[dict[str, object]]]:
+        from centernet.data.datasets.base import data_folder
         from centernet.experiment import evaluate, report
         from centernet.experiment.assembly import open_split
 
-        root = Path(config.data.root or "").expanduser()
-        if not root.is_dir():  # a data set that draws itself must not do so for a misspelt folder
-            raise DataError(f"{root}: the data folder does not exist; give the folder that holds the data set with --data_dir")
+        if config.data.root is not None:
+            data_folder(Path(config.data.root).expanduser())  # a data set that draws itself must not do so for a misspelt folder
         dataset = open_split(config.data, "val")
         evaluate.check_classes(dataset.classes, detector.description.classes, source=str(config.data.root))
         protocol = report.protocol_text(detector, metric=evaluate.protocol_of(config.data), num_images=len(dataset))

@@ -232,7 +232,7 @@ def _session(assembly: Assembly, machine: Machine, options: Options) -> Session:
 
     def outputs(image: nn.Variable) -> dict[str, nn.Variable]:
         if precision == "bfloat16":  # it cannot hold the cells' numbers: decode outside
-            return {**raw_outputs(assembly, image), **(dict(assembly.network(image)[-1]) if options.with_maps else {})}
+            return raw_outputs(assembly, image)
         return outputs_of(assembly, image, k=options.k, with_maps=options.with_maps)
 
     if runtime == "nnabla":

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from centernet.metrics.detection_store import DetectionStore
-from centernet.structures import Annotations, Array, ClassTable, Detections
+from centernet.metrics.detection_store import DetectionCollector
+from centernet.structures import Array
 
 
 class ClassAP(TypedDict):
@@ -40,37 +39,12 @@ class CocoResult(TypedDict):
     per_class: dict[str, ClassAP]
 
 
-class CocoAP:
+class CocoAP(DetectionCollector):
     """Collects detections and computes COCO's numbers (Lin et al. 2014, arXiv:1405.0312; cocodataset.org/#detection-eval).
 
     Crowd objects are ignored regions, as COCO has it; difficult ones are objects like others. Scores are not rounded.
     An image without detections counts with its objects missed.
     """
-
-    def __init__(self, annotations: Annotations, classes: ClassTable) -> None:
-        self._annotations = annotations
-        self._classes = classes
-        self._store = DetectionStore(len(annotations))
-
-    def update(self, image_index: int, detections: Detections) -> None:
-        """Add one image's detections: boxes xyxy in pixels of the original image, scores in [0, 1].
-
-        Raises:
-            ValueError: the image is not one of the data set's, or was given before.
-        """
-        self._store.add(image_index, detections)
-
-    def state(self) -> dict[str, Array]:
-        """All that was collected, as `DetectionStore.arrays`."""
-        return self._store.arrays()
-
-    def merge(self, states: Sequence[Mapping[str, Array]]) -> None:
-        """Take over what other processes collected."""
-        self._store.merge(states)
-
-    def detections_json(self) -> list[dict[str, object]]:
-        """The plain COCO result list, nothing rounded."""
-        return self._store.coco_results(self._annotations.image_ids, self._classes.category_ids)
 
     def compute(self) -> CocoResult:
         """The twelve numbers over all images of the data set, and AP and AP50 of each class."""

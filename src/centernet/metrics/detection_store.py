@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from centernet.structures import Array, Detections
+from centernet.structures import Annotations, Array, ClassTable, Detections
 
 
 class DetectionStore:
@@ -73,3 +73,32 @@ class DetectionStore:
                 for class_id, box, score in rows
             )
         return results
+
+
+class DetectionCollector:
+    """What every metric does before it computes: collect the detections of a data set's images, on any number of processes."""
+
+    def __init__(self, annotations: Annotations, classes: ClassTable) -> None:
+        self._annotations = annotations
+        self._classes = classes
+        self._store = DetectionStore(len(annotations))
+
+    def update(self, image_index: int, detections: Detections) -> None:
+        """Add one image's detections: boxes xyxy in pixels of the original image, scores in [0, 1].
+
+        Raises:
+            ValueError: the image is not one of the data set's, or was given before.
+        """
+        self._store.add(image_index, detections)
+
+    def state(self) -> dict[str, Array]:
+        """All that was collected, as `DetectionStore.arrays`."""
+        return self._store.arrays()
+
+    def merge(self, states: Sequence[Mapping[str, Array]]) -> None:
+        """Take over what other processes collected."""
+        self._store.merge(states)
+
+    def detections_json(self) -> list[dict[str, object]]:
+        """The plain COCO result list, nothing rounded."""
+        return self._store.coco_results(self._annotations.image_ids, self._classes.category_ids)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 import numpy as np
 
-from centernet.metrics.detection_store import DetectionStore
-from centernet.structures import Annotations, Array, ClassTable, Detections
+from centernet.metrics.detection_store import DetectionCollector
+from centernet.structures import Annotations, Array, ClassTable
 
 
 class Curve(NamedTuple):
@@ -91,7 +90,7 @@ def area_ap(curve: Curve) -> float:
     return float(np.sum(np.diff(curve.recall, prepend=0.0) * envelope))
 
 
-class VocAP:
+class VocAP(DetectionCollector):
     """Collects detections and computes VOC's numbers for the classes and annotations it is given.
 
     Difficult objects, and crowds, need not be found. `inclusive_boxes` says what the annotated boxes and with them the
@@ -101,31 +100,9 @@ class VocAP:
     """
 
     def __init__(self, annotations: Annotations, classes: ClassTable, *, min_overlap: float = 0.5, inclusive_boxes: bool = True) -> None:
-        self._annotations = annotations
-        self._classes = classes
+        super().__init__(annotations, classes)
         self._min_overlap = min_overlap
         self._inclusive = inclusive_boxes
-        self._store = DetectionStore(len(annotations))
-
-    def update(self, image_index: int, detections: Detections) -> None:
-        """Add one image's detections: boxes xyxy in the annotations' pixels, scores in [0, 1].
-
-        Raises:
-            ValueError: the image is not one of the data set's, or was given before.
-        """
-        self._store.add(image_index, detections)
-
-    def state(self) -> dict[str, Array]:
-        """All that was collected, as `DetectionStore.arrays`."""
-        return self._store.arrays()
-
-    def merge(self, states: Sequence[Mapping[str, Array]]) -> None:
-        """Take over what other processes collected."""
-        self._store.merge(states)
-
-    def detections_json(self) -> list[dict[str, object]]:
-        """The plain COCO result list, nothing rounded."""
-        return self._store.coco_results(self._annotations.image_ids, self._classes.category_ids)
 
     def compute(self) -> VocResult:
         """11-point and area AP of each class and their means over all images of the data set."""
