@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -44,7 +46,7 @@ def read_image(path: str | os.PathLike[str]) -> Array:
     Raises:
         DataError: there is no such file, it cannot be read, is no image, or is cut off; the text names the file.
     """
-    return decode_image(_read_bytes(find_image(path)), str(path))
+    return read_encoded(path).decode()
 
 
 def decode_image(data: bytes, name: str) -> Array:
@@ -73,6 +75,39 @@ def decode_image(data: bytes, name: str) -> Array:
     return _upright(image, webp_orientation(data))
 
 
+@dataclass(frozen=True)
+class EncodedImage:
+    """The bytes of an image file; `name` is what to call it in an error."""
+
+    data: bytes
+    name: str
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels when decoded, upright; for JPEG and PNG from the header alone; DataError as `decode_image`."""
+        size = size_from_header(self.data)
+        if size is not None:
+            return size
+        height, width = decode_image(self.data, self.name).shape[:2]
+        return height, width
+
+    def decode(self, reduction: int = 1) -> Array:
+        """The pixels, as `decode_image` gives them.
+
+        Args:
+            reduction: 1, 2, 4 or 8: how many times smaller the image may be.
+
+        Returns:
+            (H, W, 3) uint8, BGR; H and W are `size` divided by `reduction` or by a smaller number, rounded up.
+        """
+        return decode_image(self.data, self.name)
+
+
+def read_encoded(path: str | os.PathLike[str]) -> EncodedImage:
+    """The bytes of an image file; `a.jpg` also finds `a.JPG`; DataError naming the file if they cannot be read."""
+    return EncodedImage(_read_bytes(find_image(path)), str(path))
+
+
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """The size an image will have when read, after the EXIF orientation; for JPEG and PNG without decoding the pixels.
 
@@ -85,12 +120,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         DataError: as `read_image`; a cut-off file may go unnoticed.
     """
-    data = _read_bytes(find_image(path))
-    size = size_from_header(data)
-    if size is not None:
-        return size
-    height, width = decode_image(data, str(path)).shape[:2]
-    return height, width
+    return read_encoded(path).size
 
 
 def find_image(path: str | os.PathLike[str]) -> Path:

@@ -62,8 +62,11 @@ class Task(Protocol):
     @property
     def published_names(self) -> Mapping[str, str]: ...
 
-    def encode(self, sample: Sample, grid: Grid) -> dict[str, Array]:
-        """The targets of one sample whose boxes are in network-input pixels; shapes depend on the grid only."""
+    def encode(self, sample: Sample, grid: Grid, *, out: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """The targets of one sample whose boxes are in network-input pixels; shapes depend on the grid only.
+
+        out: zeros, or what an earlier call for this grid returned: all of it is overwritten, and returned.
+        """
 
     def ideal_outputs(self, targets: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
         """What a perfect network would answer to a batch with these targets: raw NCHW head maps."""

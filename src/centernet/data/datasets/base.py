@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass as config_dataclass
 
+from centernet.data.images import ImageFiles, Images, Picture
 from centernet.data.tables import AnnotationTable
 from centernet.errors import STRICT, DataError
-from centernet.imaging import io
 from centernet.structures import Annotations, Array, ClassTable, Normalization, Sample
 
 Split = Literal["train", "val"]
@@ -38,6 +38,7 @@ class DetectionDataset:
     normalization: what networks for this data set are fed with by default, applied to BGR.
     keep_crowd, keep_difficult: whether such objects are part of a sample; they are always part of `annotations`.
     has_inclusive_boxes: x2 and y2 are the last pixels inside the box, as in VOC's XML, which matters to VOC's metric.
+    images: where pixels come from.
     """
 
     annotations: Annotations
@@ -47,6 +48,7 @@ class DetectionDataset:
     keep_crowd: bool = True
     keep_difficult: bool = True
     has_inclusive_boxes: bool = False
+    images: Images = field(default_factory=ImageFiles)
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -62,11 +64,18 @@ class DetectionDataset:
         dropped = self.annotations.is_crowd[rows] & (not self.keep_crowd) | self.annotations.is_difficult[rows] & (not self.keep_difficult)
         return (boxes[~dropped], class_ids[~dropped]) if dropped.any() else (boxes, class_ids)
 
+    def name(self, index: int) -> str:
+        """What to call image `index` in messages: its path."""
+        return str(self.image_path(index))
+
+    def picture(self, index: int) -> Picture:
+        """Image `index`, not decoded yet; DataError naming the file if it cannot be read."""
+        return self.images.picture(index, self.image_path(index))
+
     def sample(self, index: int) -> Sample:
         """Image `index`, upright, and its objects; DataError naming the file if the image cannot be read."""
-        path = self.image_path(index)
         boxes, class_ids = self.objects(index)
-        return Sample(image=io.read_image(path), boxes=boxes, class_ids=class_ids, name=str(path))
+        return Sample(image=self.picture(index).decode(), boxes=boxes, class_ids=class_ids, name=self.name(index))
 
 
 def assemble(

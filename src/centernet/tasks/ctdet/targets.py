@@ -17,7 +17,14 @@ CERTAIN_LOGIT = 30.0
 
 
 def encode_centers(
-    sample: Sample, grid: Grid, *, num_classes: int, max_objects: int, radius: RadiusFunction, min_overlap: float
+    sample: Sample,
+    grid: Grid,
+    *,
+    num_classes: int,
+    max_objects: int,
+    radius: RadiusFunction,
+    min_overlap: float,
+    out: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """Targets of one image (Zhou et al. 2019, arXiv:1904.07850, section 3).
 
@@ -31,6 +38,7 @@ def encode_centers(
         max_objects: m, the number of rows.
         radius: reach of an object's Gaussian in cells from (height, width, min_overlap); truncated to an integer.
         min_overlap: passed on to `radius`, in (0, 1).
+        out: zeros, or what an earlier call for this grid returned, to write into.
 
     Returns:
         heatmap: (C, h, w) float32 in [0, 1], exactly 1 in the cell of each object's centre.
@@ -64,7 +72,7 @@ def encode_centers(
         size[i] = width[i], height[i]
         offset[i] = center[i] - cell[i]
         mask[i] = 1
-    return {
+    targets = {
         "heatmap": heatmap,
         "indices": indices,
         "size": size,
@@ -73,6 +81,11 @@ def encode_centers(
         "num_peaks": np.asarray(np.count_nonzero(heatmap >= 1), np.float32),
         "num_objects": np.asarray(mask.sum(), np.float32),
     }
+    if out is None:
+        return targets
+    for name, array in targets.items():
+        out[name][...] = array
+    return {name: out[name] for name in targets}
 
 
 def ideal_outputs(targets: Mapping[str, Array], *, cells: tuple[int, int]) -> dict[str, Array]:

@@ -48,10 +48,11 @@ class CenterDetection:
         config = self.config
         return {"heatmap": config.heatmap_weight, "size": config.size_weight, "offset": config.offset_weight}
 
-    def encode(self, sample: Sample, grid: Grid) -> dict[str, Array]:
+    def encode(self, sample: Sample, grid: Grid, *, out: Mapping[str, Array] | None = None) -> dict[str, Array]:
         return encode_centers(
             sample,
             grid,
+            out=out,
             num_classes=len(self.classes),
             max_objects=self.config.max_objects,
             radius=_RADIUS[self.config.radius],
