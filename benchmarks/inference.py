@@ -17,7 +17,8 @@ import numpy as np
 
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
-from centernet.experiment.detector import Detector, Machine, Options, detector
+from centernet.experiment.detector import Detector, Options, detector
+from centernet.experiment.inference_graph import Machine
 from centernet.imaging.io import write_image
 from centernet.inference.session import has_amx
 from report import Claim, finish, interleaved

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from centernet.experiment.detector import Detector, load
+    from centernet.experiment.detector import Detector
+    from centernet.experiment.model_files import load
     from centernet.structures import Detection, Detections
 
 __version__ = "0.1.0"
@@ -15,7 +16,7 @@ _HOME = {
     "Detection": "centernet.structures",
     "Detections": "centernet.structures",
     "Detector": "centernet.experiment.detector",
-    "load": "centernet.experiment.detector",
+    "load": "centernet.experiment.model_files",
 }
 
 

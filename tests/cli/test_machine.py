@@ -10,9 +10,10 @@ import pytest
 
 from centernet.cli import machine, options
 from centernet.errors import ConfigError, WeightsError
-from centernet.experiment import detector
+from centernet.experiment import detector, model_files
 from centernet.experiment.choice import Choice
-from centernet.experiment.detector import Machine, Options
+from centernet.experiment.detector import Options
+from centernet.experiment.inference_graph import Machine
 from centernet.experiment.published import describe
 from centernet.experiment.schema import TestConfig
 
@@ -28,8 +29,8 @@ def parse(*typed: str) -> Any:
 def file(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A model file that says `own` of itself; and what `load` was asked for."""
     seen: dict[str, Any] = {"own": OWN}
-    monkeypatch.setattr(detector, "own_description", lambda path: seen["own"])
-    monkeypatch.setattr(detector, "load", lambda path, **asked: seen.update(asked))
+    monkeypatch.setattr(model_files, "own_description", lambda path: seen["own"])
+    monkeypatch.setattr(model_files, "load", lambda path, **asked: seen.update(asked))
     return seen
 
 

@@ -70,7 +70,7 @@ def _target(output: Path | None, experiment: Mapping[str, Any], format_: str | N
 
 def _assembly(arguments: argparse.Namespace) -> Assembly:
     """The network with a file's parameters, or as `--arch` names it with fresh ones."""
-    from centernet.experiment import detector, published
+    from centernet.experiment import model_files, published
     from centernet.experiment.assembly import from_description
     from centernet.weights.store import read_parameters
 
@@ -81,8 +81,8 @@ def _assembly(arguments: argparse.Namespace) -> Assembly:
         assembly = from_description(published.describe(chosen), source="command line")
         assembly.network.parameters()
         return assembly
-    if path.suffix not in detector.PARAMETER_FILES:
-        raise WeightsError(f"{path}: '{path.suffix}' cannot be exported; expected parameters: {', '.join(detector.PARAMETER_FILES)}")
+    if path.suffix not in model_files.PARAMETER_FILES:
+        raise WeightsError(f"{path}: '{path.suffix}' cannot be exported; expected parameters: {', '.join(model_files.PARAMETER_FILES)}")
     own = machine.description_of(path, chosen)
     own = replace(
         own,
@@ -91,5 +91,5 @@ def _assembly(arguments: argparse.Namespace) -> Assembly:
         input_size=chosen.input_size or own.input_size,
     )
     assembly = from_description(own, source=str(path))
-    print(f"{path}: {detector.fill(assembly, read_parameters(path), what=path)}")
+    print(f"{path}: {model_files.fill(assembly, read_parameters(path), what=path)}")
     return assembly

@@ -13,7 +13,8 @@ from centernet.errors import ConfigError, WeightsError
 if TYPE_CHECKING:
     from centernet.experiment.choice import Choice
     from centernet.experiment.description import Description
-    from centernet.experiment.detector import Detector, Machine, PrecisionChoice
+    from centernet.experiment.detector import Detector
+    from centernet.experiment.inference_graph import Machine, PrecisionChoice
     from centernet.experiment.schema import ExperimentConfig
 
 
@@ -28,7 +29,7 @@ def checkpoint(arguments: argparse.Namespace) -> Path:
 def machine(arguments: argparse.Namespace, *, precision: PrecisionChoice = "auto", threads: int | None = None) -> Machine:
     """Where to run, from the options; `precision` where it was not typed."""
     from centernet.experiment import devices
-    from centernet.experiment.detector import Machine
+    from centernet.experiment.inference_graph import Machine
 
     given = vars(arguments)
     return Machine(
@@ -48,12 +49,12 @@ def description_of(path: Path, chosen: Choice) -> Description:
         ConfigError: what was typed is wrong, or contradicts the file.
     """
     from centernet.experiment import choice as choices
-    from centernet.experiment import detector, published
+    from centernet.experiment import model_files, published
 
-    own = detector.own_description(path)
+    own = model_files.own_description(path)
     if own is None:
         if not chosen.names_a_network:
-            raise WeightsError(f"{path}: {detector.NO_DESCRIPTION}")
+            raise WeightsError(f"{path}: {model_files.NO_DESCRIPTION}")
         return published.describe(chosen)
     choices.check_agreement(chosen, own.experiment, source=str(path))
     choices.check_task(chosen.task, own.experiment, source=str(path))
@@ -74,7 +75,7 @@ def open_detector(
         ConfigError, WeightsError: what was typed contradicts the file, or the file does not fit.
     """
     from centernet.experiment import choice as choices
-    from centernet.experiment import detector
+    from centernet.experiment import detector, model_files
 
     chosen = options.choice(arguments)
     description = description_of(path, chosen)
@@ -90,4 +91,4 @@ def open_detector(
         batch_size=vars(arguments).get("batch_size", config.test.batch_size),
     )
     where = machine(arguments, precision=precision, threads=threads)
-    return detector.load(path, described=description, machine=where, options=how), config
+    return model_files.load(path, described=description, machine=where, options=how), config

@@ -70,7 +70,7 @@ class _Steps:
     @cached_property
     def detector(self) -> Detector:
         """The best model, opened once for drawing and exporting."""
-        from centernet.experiment.detector import load
+        from centernet.experiment.model_files import load
 
         return load(self.model)
 

@@ -8,7 +8,8 @@ from typing import Literal
 import nnabla as nn
 
 from centernet.experiment.assembly import Assembly
-from centernet.experiment.detector import DESCRIPTION_KEY, outputs_of, raw_outputs
+from centernet.experiment.inference_graph import outputs_of, raw_outputs
+from centernet.experiment.model_files import DESCRIPTION_KEY
 from centernet.export.nnp import save_nnp
 from centernet.export.onnx import save_onnx, to_onnx
 

@@ -11,7 +11,7 @@ from nnabla.experimental.viewers import SimpleGraph
 
 from centernet.errors import DeviceError
 from centernet.experiment.assembly import Assembly
-from centernet.experiment.detector import raw_outputs
+from centernet.experiment.inference_graph import raw_outputs
 from centernet.experiment.output import make_folder
 
 

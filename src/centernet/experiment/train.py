@@ -29,7 +29,9 @@ from centernet.errors import ConfigError, DeviceError
 from centernet.experiment import evaluate
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.batches import Data, load, open_splits
-from centernet.experiment.detector import Machine, detector, fill, options_of
+from centernet.experiment.detector import detector, options_of
+from centernet.experiment.inference_graph import Machine
+from centernet.experiment.model_files import fill
 from centernet.experiment.output import default_folder, make_folder
 from centernet.experiment.schema import ExperimentConfig
 from centernet.weights.pretrained import load_backbone

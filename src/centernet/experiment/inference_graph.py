@@ -1,0 +1,95 @@
+"""The graph that answers: from a normalised image to raw heads or decoded detections, and what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import nnabla as nn
+from pydantic import Field
+
+from centernet.engine.context import Device, Extension, resolve
+from centernet.errors import ConfigError
+from centernet.experiment.assembly import Assembly
+from centernet.experiment.schema import Positive
+from centernet.export.onnx import to_onnx
+from centernet.inference.session import NnablaSession, OnnxRuntimeSession, OpenVinoSession, Session, fastest_precision
+
+Runtime = Literal["auto", "openvino", "nnabla", "onnxruntime"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a detector runs on.
+
+    runtime: auto is OpenVINO on a CPU and NNabla on a GPU. precision: auto is bfloat16 on a CPU with AMX, else float32.
+    extension, gpu: as `engine.context.resolve` takes them.
+    threads: of OpenVINO or ONNX Runtime; None: all cores.
+    """
+
+    runtime: Runtime = "auto"
+    precision: PrecisionChoice = "auto"
+    extension: Extension = "auto"
+    gpu: Annotated[int, Field(ge=0)] | None = 0
+    threads: Positive | None = None
+
+    def device(self) -> Device:
+        """NNabla's; DeviceError where what was asked for is not there."""
+        return resolve(self.extension, gpu=self.gpu)
+
+
+def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: bool = False) -> dict[str, nn.Variable]:
+    """The inference graph from a normalised image to decoded detections; `with_maps` adds the raw heads by name."""
+    maps = assembly.network(image)[-1]
+    height, width = image.shape[1:3] if assembly.network.layout == "nhwc" else image.shape[2:4]
+    cells = (height // assembly.network.stride) * (width // assembly.network.stride)
+    decoded = assembly.task.decode_graph(maps, k=min(k, cells), stride=assembly.network.stride, layout=assembly.network.layout)
+    return {**decoded, **(maps if with_maps else {})}
+
+
+def raw_outputs(assembly: Assembly, image: nn.Variable) -> dict[str, nn.Variable]:
+    """The last stack's heads under their published names."""
+    maps = assembly.network(image)[-1]
+    return {assembly.task.heads[name].scope: variable for name, variable in maps.items()}
+
+
+def as_onnx(assembly: Assembly, shape: tuple[int, ...], outputs: Callable[[nn.Variable], Mapping[str, nn.Variable]]) -> bytes:
+    """The graph that `outputs` builds on an input of one shape, as an ONNX model."""
+    image = nn.Variable(shape)
+    with assembly.network.parameter_scope(), nn.auto_forward(False):
+        model: bytes = to_onnx(outputs(image), {"image": image}).SerializeToString()
+    return model
+
+
+def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, int], with_maps: bool = False) -> Session:
+    """What runs the network with the parameters it holds now: OpenVINO and ONNX Runtime take a copy, NNabla follows their changes.
+
+    Args:
+        k: detections per image. size: (height, width) of the input, where the runtime has to know it beforehand.
+        with_maps: also give the raw heads out.
+    """
+    device = machine.device()
+    runtime = machine.runtime if machine.runtime != "auto" else ("nnabla" if device.is_gpu else "openvino")
+    precision = _precision(machine, runtime)
+
+    def outputs(image: nn.Variable) -> dict[str, nn.Variable]:
+        if precision == "bfloat16":  # it cannot hold the cells' numbers: decode outside
+            return raw_outputs(assembly, image)
+        return outputs_of(assembly, image, k=k, with_maps=with_maps)
+
+    if runtime == "nnabla":
+        return NnablaSession(outputs, context=device.context)
+    if runtime == "onnxruntime":
+        return OnnxRuntimeSession(as_onnx(assembly, assembly.network.input_shape(1, *size), outputs), threads=machine.threads)
+    return OpenVinoSession(lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads)
+
+
+def _precision(machine: Machine, runtime: Runtime) -> Literal["float32", "bfloat16"]:
+    """What the runtime computes in; ConfigError where it cannot do what was asked for."""
+    if runtime == "openvino":
+        return fastest_precision() if machine.precision == "auto" else machine.precision
+    if machine.precision == "bfloat16":
+        raise ConfigError(f"precision bfloat16: only the runtime openvino has it, found {runtime}")
+    return "float32"

@@ -1,0 +1,144 @@
+"""From a model file to something that detects: `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from centernet import config as configuration
+from centernet.errors import ConfigError, DeviceError, WeightsError
+from centernet.experiment import description as descriptions
+from centernet.experiment.assembly import Assembly, from_description
+from centernet.experiment.description import Description
+from centernet.experiment.detector import Detector, Options, detector
+from centernet.experiment.inference_graph import Machine, Runtime
+from centernet.export.nnp import read_description as read_nnp_description
+from centernet.export.onnx import read_metadata
+from centernet.inference.session import NnpSession, OnnxRuntimeSession, OpenVinoSession, Session
+from centernet.weights.layout import convert
+from centernet.weights.match import LoadReport, assign
+from centernet.weights.store import ParameterFile, read_description, read_parameters
+
+PARAMETER_FILES = (".h5", ".protobuf")
+DESCRIPTION_KEY = "centernet"  # of ONNX metadata
+NO_DESCRIPTION = "says nothing about its network; name it: --dataset, --arch and --num_layers, or --train-config"
+
+
+def load(
+    path: str | Path,
+    *,
+    described: Description | None = None,
+    machine: Machine | None = None,
+    options: Options | None = None,
+    **settings: Any,
+) -> Detector:
+    """Open a model file (.h5, .protobuf, .nnp or .onnx) for detection.
+
+    Args:
+        described: what a published file without a description of its own holds.
+        machine, options: where and how; or their fields as keywords: `load(path, runtime="nnabla", k=50)`.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another network, or does not say what it is.
+        ConfigError: an option does not fit the file. DeviceError: the runtime asked for cannot be had.
+    """
+    path = Path(path)
+    machine, options = _with_settings(machine or Machine(), options or Options(), settings)
+    if path.suffix in PARAMETER_FILES:
+        file = read_parameters(path)
+        assembly = from_description(for_machine(described_by(path, file, described), machine), source=str(path))
+        fill(assembly, file, what=path)
+        return detector(assembly, machine, options)
+    own = _exported_description(path)
+    _check_exported(path, own, options)
+    assembly = from_description(own, source=str(path))
+    return Detector(_exported_session(path, machine, layout=own.layout), assembly, options)
+
+
+def own_description(path: Path) -> Description | None:
+    """What a model file says of itself; None: parameters without a word, as published ones are. WeightsError as `load`."""
+    if path.suffix not in PARAMETER_FILES:
+        return _exported_description(path)
+    tree = read_description(path)
+    return None if tree is None else descriptions.read(tree, source=str(path))
+
+
+def described_by(path: Path, file: ParameterFile, described: Description | None) -> Description:
+    """What a parameter file holds: its own words where it has some, else what it was called; WeightsError without both."""
+    if file.description is not None:
+        return descriptions.read(file.description, source=str(path))
+    if described is None:
+        raise WeightsError(f"{path}: {NO_DESCRIPTION}")
+    return described
+
+
+def for_machine(description: Description, machine: Machine) -> Description:
+    """The same network as the machine can run it: on a CPU NCHW with three channels, whatever it was trained with."""
+    if machine.device().is_gpu:
+        return description
+    return replace(description, layout="nchw", input_channels=3)
+
+
+def fill(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> LoadReport:
+    """Copy a file's parameters into the network, converted to its layout and channels; WeightsError where they do not fit."""
+    network = assembly.network
+    try:
+        parameters = convert(file.parameters, layout=network.layout, channels=assembly.description.input_channels)
+    except WeightsError as error:
+        raise WeightsError(f"{what}: {error}") from None
+    return assign(parameters, network.parameters(), what=what)
+
+
+def _exported_session(path: Path, machine: Machine, *, layout: str) -> Session:
+    """What runs an exported file.
+
+    Raises:
+        ConfigError: the runtime asked for does not read such files. DeviceError: it cannot compute in their layout here.
+    """
+    runtimes: tuple[Runtime, ...] = ("nnabla",) if path.suffix == ".nnp" else ("openvino", "onnxruntime")
+    runtime = runtimes[0] if machine.runtime == "auto" else machine.runtime
+    if runtime not in runtimes:
+        raise ConfigError(f"{path}: runtime {runtime} does not read {path.suffix} files; expected {' or '.join(runtimes)}")
+    if runtime == "nnabla":
+        device = machine.device()
+        if layout == "nhwc" and not device.is_gpu:
+            raise DeviceError(f"{path}: was exported in NHWC, which NNabla computes on GPUs only; export it without --channel_last")
+        return NnpSession(path, context=device.context)
+    if runtime == "onnxruntime":
+        return OnnxRuntimeSession(path, threads=machine.threads)
+    # A file may decode inside, which bfloat16 is too coarse for, so that is only used when asked for.
+    return OpenVinoSession(path, precision="bfloat16" if machine.precision == "bfloat16" else "float32", threads=machine.threads)
+
+
+def _exported_description(path: Path) -> Description:
+    if path.is_dir():
+        raise WeightsError(f"{path}: is a folder, expected a model file; `test --checkpoint_dir` takes all of a folder's")
+    if path.suffix not in (".nnp", ".onnx"):
+        raise WeightsError(f"{path}: '{path.suffix}' is not a model file; expected .h5, .protobuf, .nnp or .onnx")
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such model file")
+    text = read_nnp_description(path) if path.suffix == ".nnp" else read_metadata(path).get(DESCRIPTION_KEY)
+    if text is None:
+        raise WeightsError(f"{path}: holds no description 'centernet', so it was not exported by this project")
+    return descriptions.read(text, source=str(path))
+
+
+def _check_exported(path: Path, own: Description, options: Options) -> None:
+    if options.input_size is not None and options.input_size != own.input_size:
+        size, asked = "x".join(map(str, own.input_size)), "x".join(map(str, options.input_size))
+        raise ConfigError(f"{path}: was exported for input {size}, found --input_res {asked}; use the parameters (.h5), or export again")
+    if options.keep_resolution:
+        raise ConfigError(f"{path}: was exported for one input size, so --keep_res does not fit; use the parameters (.h5)")
+
+
+def _with_settings(machine: Machine, options: Options, settings: Mapping[str, Any]) -> tuple[Machine, Options]:
+    own = {key: value for key, value in settings.items() if key in Machine.__dataclass_fields__}
+    rest = {key: value for key, value in settings.items() if key not in own}
+    unknown = sorted(set(rest) - set(Options.__dataclass_fields__))
+    if unknown:
+        known = sorted([*Machine.__dataclass_fields__, *Options.__dataclass_fields__])
+        raise ConfigError(f"load: unknown setting '{unknown[0]}'; known: {', '.join(known)}")
+    checked_machine = configuration.validate(Machine, {**vars(machine), **own}, source="load") if own else machine
+    return checked_machine, configuration.validate(Options, {**vars(options), **rest}, source="load") if rest else options
