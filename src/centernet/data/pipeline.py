@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,11 +13,16 @@ from centernet.data.images import Picture
 from centernet.errors import DataError
 from centernet.geometry.affine import transform_boxes
 from centernet.imaging import color
-from centernet.imaging.warp import fit_matrix, warp
+from centernet.imaging.warp import fit_matrix, reduced_matrix, reduction_for, reduction_of, warp
 from centernet.structures import Array, Grid, Normalization, Sample
 
-IMAGE = "image"
-ArraySpec = tuple[tuple[int, ...], np.dtype]  # shape and type of one sample's array
+IMAGE, COLOR = "image", "color"
+ColorOn = Literal["host", "device"]
+
+# Fourth words of the keys of random numbers; a sample's own key (seed, epoch, index) has a 0 there, the sampler's order a 1.
+_TRANSFORM_STREAM, _GRID_STREAM = 2, 3
+
+ArraySpec = tuple[tuple[int, ...], "np.dtype[Any]"]  # shape and type of one sample's array
 
 
 class Encode(Protocol):
@@ -62,6 +67,13 @@ class Item:
     is_emptied: bool = False
 
 
+class _View(NamedTuple):
+    """How a sample is looked at: image pixels to input pixels, and the light."""
+
+    matrix: Array
+    change: ColorChange
+
+
 class Pipeline:
     """Samples as the network sees them; the same (seed, epoch, index) gives the same bytes in any thread or process."""
 
@@ -79,6 +91,7 @@ class Pipeline:
         on_bad_image: Literal["stop", "skip"] = "stop",
         transform: Transform | None = None,
         more_grids: Sequence[Grid] = (),
+        color_on: ColorOn = "host",
     ) -> None:
         """Prepare, without reading anything.
 
@@ -94,11 +107,12 @@ class Pipeline:
             on_bad_image: whether an image that cannot be read ends the run or gives its place to the next one.
             transform: varies each sample before the view is chosen.
             more_grids: further inputs; an epoch uses one of them all, see `grid_of`.
+            color_on: "device" leaves colours, normalisation, layout and channels to the network's graph; see `item`.
         """
         self.dataset, self.encode, self.augment, self.transform = dataset, encode, augment, transform
         self.grids = (grid, *more_grids)
         self.normalization = normalization or dataset.normalization
-        self.channels, self.layout, self.seed, self.on_bad_image = channels, layout, seed, on_bad_image
+        self.channels, self.layout, self.seed, self.on_bad_image, self.color_on = channels, layout, seed, on_bad_image, color_on
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -108,18 +122,23 @@ class Pipeline:
         return self.dataset.name(index)
 
     def grid_of(self, epoch: int) -> Grid:
-        """The input of an epoch."""
-        del epoch
-        return self.grids[0]
+        """The input of an epoch, a function of the seed and the epoch: each turn through all of them has an order of its own."""
+        if len(self.grids) == 1:
+            return self.grids[0]
+        turn, position = divmod(epoch, len(self.grids))
+        order = np.random.default_rng((self.seed, turn, 0, _GRID_STREAM)).permutation(len(self.grids))
+        return self.grids[int(order[position])]
 
     def specs(self, epoch: int) -> dict[str, ArraySpec]:
         """Shape and type of each of a sample's arrays, without reading anything."""
         grid = self.grid_of(epoch)
-        blank = Sample(image=np.zeros((grid.height, grid.width, 3), np.uint8), boxes=np.zeros((0, 4)), class_ids=np.zeros(0))
-        targets = self.encode(blank, grid)
-        plane = (grid.height, grid.width)
+        plane = grid.height, grid.width
+        blank = Sample(image=np.zeros((*plane, 3), np.uint8), boxes=np.zeros((0, 4)), class_ids=np.zeros(0))
+        targets = {name: (array.shape, array.dtype) for name, array in self.encode(blank, grid).items()}
+        if self.color_on == "device":
+            return {IMAGE: ((*plane, 3), np.dtype(np.uint8)), COLOR: ((3, 4), np.dtype(np.float32)), **targets}
         shape = (self.channels, *plane) if self.layout == "nchw" else (*plane, self.channels)
-        return {IMAGE: (shape, np.dtype(np.float32)), **{name: (array.shape, array.dtype) for name, array in targets.items()}}
+        return {IMAGE: (shape, np.dtype(np.float32)), **targets}
 
     def __call__(self, epoch: int, index: int) -> dict[str, Array]:
         """The arrays of `item`."""
@@ -131,51 +150,85 @@ class Pipeline:
         Args:
             epoch: >= 0; another epoch is another view.
             index: 0 <= index < len(self).
-            out: an array of its `specs` for each name, to write into: zeros, or an earlier call's.
+            out: an array of its `specs` for each name, to write into: zeros, or an earlier call's for the same grid.
             first: begin this many samples further on, those between being known to be unusable.
 
         Returns:
-            `image`: (channels, H, W) float32, normalised BGR ((H, W, channels) for "nhwc"), and what `encode` makes.
+            What `encode` makes, and `image`: (channels, H, W) float32, normalised BGR ((H, W, channels) for "nhwc").
+            Where colours are made on the device, `image` is (H, W, 3) uint8 BGR, and `color` (3, 4) float32 takes such a
+            pixel, in [0, 255], and a 1 to normalised BGR.
 
         Raises:
             DataError: the image cannot be read and `on_bad_image` is "stop", or none can be read.
         """
-        sample, skipped = self._readable_sample(index, first)
-        grid = self.grid_of(epoch)
-        rng = np.random.default_rng((self.seed, epoch, index))
-        viewed, change = self._view(sample, grid, rng)
-        matrix = color.color_matrix(
-            self.normalization,
-            adjustments=change.steps,
-            lighting=change.lighting,
-            grey_mean=color.grey_mean(viewed.image) if change.steps else 0.0,
-        )
-        target = None if out is None else out[IMAGE]
-        image = color.network_input(viewed.image, matrix, channels=self.channels, layout=self.layout, out=target)
-        return Item({IMAGE: image, **self.encode(viewed, grid, out=out)}, sample.name, skipped)
-
-    def _view(self, sample: Sample, grid: Grid, rng: np.random.Generator) -> tuple[Sample, ColorChange]:
-        """The sample in network-input pixels (boxes not clipped), and the light to show it in."""
-        image_hw: tuple[int, int] = sample.image.shape[0], sample.image.shape[1]
-        input_hw = grid.height, grid.width
-        if self.augment is None:
-            matrix, change = fit_matrix(image_hw, input_hw), ColorChange()
-        else:
-            matrix, _ = sample_geometry(rng, image_hw, input_hw, self.augment)
-            change = sample_color(rng, self.augment)
-        viewed = replace(sample, image=warp(sample.image, matrix, input_hw), boxes=transform_boxes(sample.boxes, matrix))
-        return viewed, change
-
-    def _readable_sample(self, index: int, first: int) -> tuple[Sample, tuple[tuple[int, str], ...]]:
         skipped: list[tuple[int, str]] = []
+        grid = self.grid_of(epoch)
         for step in range(first, len(self)):
             number = (index + step) % len(self)
             try:
-                boxes, class_ids = self.dataset.objects(number)
-                image = self.dataset.picture(number).decode()
-                return Sample(image=image, boxes=boxes, class_ids=class_ids, name=self.name(number)), tuple(skipped)
+                sample, view, is_emptied = self._seen(number, (self.seed, epoch, index), grid, out)
             except DataError as error:
                 if self.on_bad_image == "stop":
                     raise
                 skipped.append((number, str(error)))
+                continue
+            arrays = {**self._colored(sample.image, view.change, out), **self.encode(sample, grid, out=out)}
+            return Item(arrays, sample.name, tuple(skipped), is_emptied)
         raise DataError(f"none of the {len(self)} images can be read; for example {skipped[0][1] if skipped else self.name(index)}")
+
+    def _seen(self, number: int, key: tuple[int, int, int], grid: Grid, out: Mapping[str, Array] | None) -> tuple[Sample, _View, bool]:
+        """Sample `number` in network-input pixels (boxes not clipped), how it is seen, and whether a transform emptied it."""
+        boxes, class_ids = self.dataset.objects(number)
+        picture, name, is_emptied = self.dataset.picture(number), self.name(number), False
+        input_hw = grid.height, grid.width
+        if self.transform is None and self.augment is not None:
+            image, view, reduction = self._decoded(picture, key, input_hw)
+        else:
+            image, reduction = picture.decode(), 1
+            if self.transform is not None:
+                whole = Sample(image=image, boxes=boxes, class_ids=class_ids, name=name)
+                varied = self.transform(whole, np.random.default_rng((*key, _TRANSFORM_STREAM)))
+                image, boxes, class_ids = varied.image, varied.boxes, varied.class_ids
+                is_emptied = len(whole.boxes) > 0 and not len(boxes)
+            view = self._view(_sides(image), key, input_hw)
+        target = out[IMAGE] if out is not None and self.color_on == "device" else None
+        warped = warp(image, reduced_matrix(view.matrix, reduction), input_hw, out=target)
+        return Sample(image=warped, boxes=transform_boxes(boxes, view.matrix), class_ids=class_ids, name=name), view, is_emptied
+
+    def _decoded(self, picture: Picture, key: tuple[int, int, int], input_hw: tuple[int, int]) -> tuple[Array, _View, int]:
+        """The pixels, as few as the view needs, the view of the whole image, and how many times fewer they are along a side."""
+        view = self._view(picture.size, key, input_hw)
+        asked = reduction_for(view.matrix)
+        image = picture.decode(asked)
+        reduction = reduction_of(_sides(image), picture.size, asked=asked)
+        if reduction is None:  # the header was wrong about the size
+            image = picture.decode()
+            return image, self._view(_sides(image), key, input_hw), 1
+        return image, view, reduction
+
+    def _view(self, image_hw: tuple[int, int], key: tuple[int, int, int], input_hw: tuple[int, int]) -> _View:
+        if self.augment is None:
+            return _View(fit_matrix(image_hw, input_hw), ColorChange())
+        rng = np.random.default_rng(key)
+        matrix, _ = sample_geometry(rng, image_hw, input_hw, self.augment)
+        return _View(matrix, sample_color(rng, self.augment))
+
+    def _colored(self, image: Array, change: ColorChange, out: Mapping[str, Array] | None) -> dict[str, Array]:
+        matrix = color.color_matrix(
+            self.normalization,
+            adjustments=change.steps,
+            lighting=change.lighting,
+            grey_mean=color.grey_mean(image) if change.steps else 0.0,
+        )
+        if self.color_on == "host":
+            target = None if out is None else out[IMAGE]
+            return {IMAGE: color.network_input(image, matrix, channels=self.channels, layout=self.layout, out=target)}
+        if out is None:
+            return {IMAGE: image, COLOR: matrix.astype(np.float32)}
+        out[COLOR][...] = matrix
+        return {IMAGE: out[IMAGE], COLOR: out[COLOR]}
+
+
+def _sides(image: Array) -> tuple[int, int]:
+    """(height, width)."""
+    return image.shape[0], image.shape[1]

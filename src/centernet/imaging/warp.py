@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
-from centernet.geometry.affine import center_scale_matrix
+from centernet.geometry.affine import center_scale_matrix, compose
 from centernet.structures import Array
 
 # The deepest feature map of every backbone has a stride of 32; the predecessor pads up to the next multiple of it.
@@ -86,6 +88,45 @@ def resize_for_scale(image: Array, scale: float) -> Array:
     height, width = image.shape[:2]
     size = max(int(height * scale), 1), max(int(width * scale), 1)
     return image if size == (height, width) else cv2.resize(image, (size[1], size[0]))
+
+
+def reduction_for(matrix: Array) -> int:
+    """How many times smaller an image may be decoded for a view without becoming coarser than the output.
+
+    Args:
+        matrix: (2, 3), image pixels to output pixels.
+
+    Returns:
+        1, 2, 4 or 8: the largest with which an image pixel is still no larger than an output pixel.
+    """
+    (a, b, _), (c, d, _) = np.asarray(matrix, np.float64).tolist()
+    zoom = math.sqrt(abs(a * d - b * c))
+    return next(reduction for reduction in (8, 4, 2, 1) if reduction == 1 or zoom * reduction <= 1)
+
+
+def reduction_of(decoded_hw: tuple[int, int], image_hw: tuple[int, int], *, asked: int) -> int | None:
+    """By how much an image was decoded smaller: `asked` or less, both 1, 2, 4 or 8; None if its sides are another image's."""
+    reductions = (reduction for reduction in (8, 4, 2, 1) if reduction <= asked)
+    return next((r for r in reductions if all(-(-side // r) == got for side, got in zip(image_hw, decoded_hw, strict=True))), None)
+
+
+def reduced_matrix(matrix: Array, reduction: int) -> Array:
+    """The matrix for an image that was decoded smaller: pixel i of it covers pixels i * reduction ... of the whole image.
+
+    Coordinates are those of `warp`, where the middle of pixel i is i, so the middle of those pixels is (reduction - 1) / 2
+    beyond the first one's.
+
+    Args:
+        matrix: (2, 3), pixels of the whole image to output pixels.
+        reduction: 1, 2, 4 or 8.
+
+    Returns:
+        (2, 3) float64, pixels of the smaller image to output pixels.
+    """
+    if reduction == 1:
+        return matrix
+    middle = (reduction - 1) / 2
+    return compose(np.array([[reduction, 0, middle], [0, reduction, middle]], np.float64), matrix)
 
 
 def warp(image: Array, matrix: Array, size_hw: tuple[int, int], *, out: Array | None = None) -> Array:
