@@ -6,13 +6,18 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, Protocol
 
-from centernet.data.pipeline import Dataset
 from centernet.errors import DataError
 from centernet.structures import Sample
 
 LOG = logging.getLogger(__name__)
+
+
+class Dataset(Protocol):
+    """What is read; from several threads."""
+
+    def sample(self, index: int) -> Sample: ...
 
 
 def read_ahead(
