@@ -14,9 +14,11 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.config import Tree
 from centernet.data.datasets.base import DetectionDataset, Split
+from centernet.data.pipeline import COLOR, IMAGE
 from centernet.errors import STRICT, ConfigError, DataError
 from centernet.experiment.description import Description
 from centernet.experiment.schema import DataConfig, ExperimentConfig, ModelConfig, TaskSection
+from centernet.models.color import network_input
 from centernet.models.network import Network
 from centernet.models.specs import Layout
 from centernet.structures import ClassTable, Grid, Normalization
@@ -37,8 +39,11 @@ class Assembly:
     description: Description
 
     def losses(self, inputs: dict[str, nn.Variable], *, training: bool, batch_stat: bool | None = None) -> dict[str, nn.Variable]:
-        """The circle closed: image in, losses out."""
-        return dict(self.task.losses(self.network(inputs["image"], training=training, batch_stat=batch_stat), inputs))
+        """The circle closed: image in, losses out; where the inputs have matrices of colour, the image is bytes."""
+        image, network = inputs[IMAGE], self.network
+        if COLOR in inputs:
+            image = network_input(image, inputs[COLOR], layout=network.layout, channels=network.input_channels)
+        return dict(self.task.losses(network(image, training=training, batch_stat=batch_stat), inputs))
 
 
 def open_split(data: DataConfig, split: Split) -> DetectionDataset:
