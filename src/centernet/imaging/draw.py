@@ -36,7 +36,13 @@ def class_color(class_id: int) -> Color:
 
 
 def draw_detections(
-    image: Array, detections: Detections, class_names: Sequence[str] = (), *, threshold: float = 0.0, height: int | None = None
+    image: Array,
+    detections: Detections,
+    class_names: Sequence[str] = (),
+    *,
+    threshold: float = 0.0,
+    height: int | None = None,
+    track_ids: Array | None = None,
 ) -> Array:
     """Detections over their image: a box each, with class name and score; the best on top.
 
@@ -46,15 +52,22 @@ def draw_detections(
         class_names: by class id; default the detections' own, else the numbers.
         threshold: the lowest score shown, in [0, 1].
         height: draw on a copy resized to so many rows, with lines and letters sharp at that size; default the image's.
+        track_ids: (n,) integers, the numbers of objects in a video, 0 for none: each number has its own colour.
 
     Returns:
         (H, W, 3) uint8 BGR, or (height, about W * height / H, 3); a new array.
     """
-    shown = detections.above(threshold)
-    shown = shown.select(np.argsort(-shown.scores, kind="stable"))
+    ids = np.zeros(len(detections), np.int64) if track_ids is None else np.asarray(track_ids)
+    order = np.argsort(-detections.scores, kind="stable")
+    order = order[detections.scores[order] >= threshold]
+    shown, ids = detections.select(order), ids[order]
     names = class_names or detections.class_names
-    labels = [f"{_name(names, class_id)} {score:.2f}" for class_id, score in zip(shown.class_ids, shown.scores, strict=True)]
-    return _draw_labelled(image, shown.boxes, shown.class_ids, labels, height)
+    labels = [
+        f"{_name(names, class_id)} {f'#{track_id} ' if track_id else ''}{score:.2f}"
+        for class_id, score, track_id in zip(shown.class_ids, shown.scores, ids, strict=True)
+    ]
+    color_ids = shown.class_ids if track_ids is None else np.where(ids > 0, ids, shown.class_ids)
+    return _draw_labelled(image, shown.boxes, color_ids, labels, height)
 
 
 def draw_boxes(image: Array, boxes: Array, class_ids: Array, class_names: Sequence[str] = (), *, height: int | None = None) -> Array:
@@ -140,7 +153,7 @@ def _resized(image: Array, height: int) -> Array:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC if height > image.shape[0] else cv2.INTER_AREA)
 
 
-def _draw_labelled(image: Array, boxes: Array, class_ids: Array, labels: Sequence[str], height: int | None) -> Array:
+def _draw_labelled(image: Array, boxes: Array, color_ids: Array, labels: Sequence[str], height: int | None) -> Array:
     """Boxes and labels, those that come first on top; boxes wholly outside the image are left out."""
     canvas = image.copy() if height is None else _resized(image, height)
     rows, columns = canvas.shape[:2]
@@ -148,7 +161,7 @@ def _draw_labelled(image: Array, boxes: Array, class_ids: Array, labels: Sequenc
     corners = np.asarray(boxes, np.float64).reshape(-1, 4) * zoom
     inside = (corners[:, 2:] > 0).all(axis=1) & (corners[:, :2] < [columns, rows]).all(axis=1)
     corners = np.clip(np.rint(corners), 0, [columns - 1, rows - 1] * 2).astype(int)[inside]
-    colors = [class_color(int(class_id)) for class_id in np.asarray(class_ids)[inside]]
+    colors = [class_color(int(color_id)) for color_id in np.asarray(color_ids)[inside]]
     labels = [label for label, keep in zip(labels, inside, strict=True) if keep]
     side = math.sqrt(rows * columns)
     thickness, size = max(1, round(0.0035 * side + 0.5)), max(10, round(0.019 * side + 4.5))

@@ -1,4 +1,4 @@
-"""Video files as a sequence of images, in both directions."""
+"""Video files and cameras as a sequence of images, and video files from one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from centernet.structures import Array
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
-_DEFAULT_RATE = 25.0
+_DEFAULT_RATE, _HIGHEST_RATE = 25.0, 1000.0  # frames per second
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
@@ -32,7 +32,7 @@ class Frames:
         self._path = Path(path)
         capture = self._open()
         rate = capture.get(cv2.CAP_PROP_FPS)
-        self.rate: float = rate if 0 < rate <= 1000 else _DEFAULT_RATE  # an unknown rate is 0, or a time base such as 90000
+        self.rate: float = rate if 0 < rate <= _HIGHEST_RATE else _DEFAULT_RATE  # an unknown rate is 0, or a time base such as 90000
         self.num_frames: int = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         capture.release()
 
@@ -66,6 +66,42 @@ def read_frames(path: str | os.PathLike[str]) -> Frames:
     return Frames(path)
 
 
+class Camera:
+    """The frames of a camera, as they come; each iteration opens the camera anew.
+
+    rate: frames per second, as its driver says; 25 where it does not. num_frames: 0, since there is no end.
+    """
+
+    num_frames = 0
+
+    def __init__(self, number: int) -> None:
+        """Find camera `number` >= 0, as the operating system counts; DataError if there is none, or it gives no frame."""
+        self._number = number
+        capture = self._open()
+        try:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            self.rate: float = rate if 0 < rate <= _HIGHEST_RATE else _DEFAULT_RATE
+            if not capture.read()[0]:
+                raise DataError(f"webcam:{number}: the camera gives no picture; is another program using it?")
+        finally:
+            capture.release()
+
+    def __iter__(self) -> Iterator[Array]:
+        capture = self._open()
+        try:
+            while (frame := capture.read())[0]:
+                yield frame[1]
+        finally:
+            capture.release()
+
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(self._number)
+        if not capture.isOpened():
+            raise DataError(f"webcam:{self._number}: no such camera, or it may not be used; cameras are counted from webcam:0")
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # no frames of a while ago, where detecting is slower than the camera
+        return capture
+
+
 class VideoWriter:
     """Write frames to an MP4 file; used as a context manager. The first frame's size is the video's."""
 
@@ -75,6 +111,7 @@ class VideoWriter:
         self._rate = rate
         self._writer: cv2.VideoWriter | None = None
         self._shape: tuple[int, ...] = ()
+        self._num_written = 0
         if self._path.suffix.lower() != ".mp4":
             raise OutputError(f"{self._path}: video is written as .mp4, not as '{self._path.suffix}'")
 
@@ -84,6 +121,11 @@ class VideoWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._writer is not None:
             self._writer.release()
+
+    def write_at(self, frame: Array, seconds: float) -> None:
+        """Append a frame that was taken `seconds` after the first, of frames that come irregularly: as often as its time asks for."""
+        for _ in range(1 + round(seconds * self._rate) - self._num_written):
+            self.write(frame)
 
     def write(self, frame: Array) -> None:
         """Append one (H, W, 3) uint8 BGR frame.
@@ -97,6 +139,7 @@ class VideoWriter:
         if frame.shape != self._shape:
             raise ValueError(f"{self._path}: frame of shape {frame.shape}, expected {self._shape} as the first")
         self._writer.write(frame)
+        self._num_written += 1
 
     def _start(self, frame: Array) -> cv2.VideoWriter:
         self._shape = frame.shape

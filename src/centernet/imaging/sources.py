@@ -1,0 +1,73 @@
+"""What a user may point at: an image, a folder, a pattern, a video, a camera."""
+
+from __future__ import annotations
+
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from centernet.errors import DataError
+from centernet.imaging.io import IMAGE_SUFFIXES, list_images
+from centernet.imaging.video import is_video
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Files, images and videos apart; or a camera's number. is_one: a single file was named, not a folder or a pattern."""
+
+    images: tuple[Path, ...] = ()
+    videos: tuple[Path, ...] = ()
+    camera: int | None = None
+    is_one: bool = False
+
+
+def find_source(text: str) -> Source:
+    """What was meant.
+
+    Args:
+        text: the path of an image, a video, or a folder of images; a pattern such as `shots/*.jpg` or `**/*.png`;
+            `webcam` or `webcam:N`. What exists by that very name comes first.
+
+    Raises:
+        DataError: there is nothing of the kind.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return Source(images=tuple(list_images(path)))
+    if path.is_file():
+        return Source(videos=(path,), is_one=True) if is_video(path) else Source(images=(path,), is_one=True)
+    camera = re.fullmatch(r"webcam(?::(\d+))?", text)
+    if camera:
+        return Source(camera=int(camera.group(1) or 0), is_one=True)
+    if text.startswith("webcam:"):
+        raise DataError(f"{text}: expected webcam or webcam:N with the camera's number, such as webcam:0")
+    if glob.has_magic(text):
+        return _matching(str(path))
+    raise DataError(f"{text}: no such file or folder")
+
+
+def _matching(pattern: str) -> Source:
+    files = [path for path in map(Path, sorted(glob.glob(pattern, recursive=True))) if path.is_file()]
+    images = tuple(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
+    videos = tuple(path for path in files if is_video(path))
+    if not images and not videos:
+        others = f", only {len(files)} other files" if files else ""
+        raise DataError(f"{pattern}: no image or video matches the pattern{others}")
+    return Source(images=images, videos=videos)
+
+
+def output_names(paths: tuple[Path, ...]) -> list[str]:
+    """A name for what is written about each file: its stem; where stems repeat its name, then the folders before it, then a number."""
+    names = [path.stem for path in paths]
+    for depth in (1, 2, 3):
+        names = [name if names.count(name) == 1 else "_".join(path.parts[-depth:]) for name, path in zip(names, paths, strict=True)]
+    taken: set[str] = set()
+    for i, name in enumerate(names):
+        unique, number = name, 1
+        while unique in taken:
+            number += 1
+            unique = f"{name}_{number}"
+        taken.add(unique)
+        names[i] = unique
+    return names
