@@ -148,7 +148,7 @@ class _Demo:
         enlarged = resize_for_scale(seen, max(1.0, READABLE_HEIGHT / seen.shape[0]))
         in_input = self.detector.in_input(inspection).above(self.threshold)
         write_image(self.folder / f"{name}_input.jpg", draw_detections(seen, in_input, self.detector.class_names, height=len(enlarged)))
-        heatmaps = self.detector.heatmaps(inspection)
+        heatmaps = self.detector.maps(inspection)["heatmap"]
         for class_id, class_name in enumerate(self.detector.class_names):
             picture = heatmap_overlay(enlarged, heatmaps[class_id], class_id=class_id, theme=self.theme)
             write_image(self.folder / f"{name}_heatmap_{_file_name(class_name)}.jpg", picture)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from centernet.experiment.choice import Choice
 
 LOG = logging.getLogger(__name__)
-ALL = frozenset({"train", "test", "demo", "export", "graph"})
+ALL = frozenset({"train", "test", "demo", "export", "graph", "data"})
 TRAIN, TEST, DEMO = frozenset({"train"}), frozenset({"test"}), frozenset({"demo"})
 INFERENCE = TEST | DEMO
 RUNNING = TRAIN | INFERENCE  # the commands that compute
@@ -61,6 +61,20 @@ def numbers(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
 
 
+def words(text: str) -> list[str]:
+    """`car,traffic light` as a list of words."""
+    return [part.strip() for part in text.split(",")]
+
+
+def thresholds(text: str) -> dict[str, float]:
+    """`0.3` or `person=0.5,car=0.4` or `0.3,person=0.5` as numbers by name; the one without a name is called ''."""
+    parts = [part.rpartition("=") for part in text.split(",")]
+    named = {name.strip(): float(number) for name, _, number in parts}
+    if len(named) != len(parts):
+        raise ValueError
+    return named
+
+
 def gpu_ids(text: str) -> list[int]:
     """`0,1` as a list of device numbers."""
     return [int(part) for part in text.split(",")]
@@ -71,6 +85,14 @@ def path(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def count(text: str) -> int:
+    """A whole number, at least 0."""
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
     number = int(text)
@@ -79,8 +101,17 @@ def positive(text: str) -> int:
     return number
 
 
+def from_zero(text: str) -> int:
+    """A whole number from 0 on."""
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
 # Their names end up in error messages.
-numbers.__name__, gpu_ids.__name__, positive.__name__ = "list of numbers X,Y,...", "list of devices N,M,...", "positive number"
+numbers.__name__, gpu_ids.__name__ = "list of numbers X,Y,...", "list of devices N,M,..."
+positive.__name__, from_zero.__name__ = "positive number", "number from 0 on"
 METAVARS: dict[Callable[[str], Any], str] = {path: "PATH", int: "N", positive: "N", float: "X", numbers: "X,Y,...", gpu_ids: "N,M,..."}
 
 OPTIONS: tuple[Option, ...] = (
@@ -116,7 +147,7 @@ OPTIONS: tuple[Option, ...] = (
         RUNNING,
         choices=("auto", "cpu", "cuda", "cudnn"),
     ),
-    Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", RUNNING, parse=gpu_ids),
+    Option(("--gpus",), "GPUs to use, from_zero inside CUDA_VISIBLE_DEVICES; -1: none", RUNNING, parse=gpu_ids),
     Option(("--runtime",), "what runs the network on a CPU", INFERENCE, choices=("auto", "openvino", "nnabla", "onnxruntime")),
     Option(
         ("--precision",),
@@ -147,13 +178,23 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.size_weight", float),
     # Test and demo
     Option(("--K",), "detections per image", RUNNING | frozenset({"export"}), "test.k", int),
-    Option(("--vis_thresh",), "lowest score that is drawn", DEMO, parse=float),
+    Option(("--vis_thresh",), "lowest score shown (default 0.2), or one for each class: 0.3,person=0.5", DEMO, parse=thresholds),
+    Option(("--classes",), "show only these classes, by name", DEMO, parse=words),
     Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", RUNNING, "test.keep_resolution", constant=True),
     Option(("--fix_res",), "resize to the fixed input size (the default)", RUNNING, "test.keep_resolution", constant=False),
     Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", numbers),
-    Option(("--debug",), "demo: 0 JSON only, 1 boxes, 2 also the network input and heatmaps", DEMO, parse=int, choices=(0, 1, 2, 3)),
+    Option(
+        ("--debug",),
+        "0: JSON only; 1: boxes; 2: also the network's input and maps, heatmaps of classes it sees; 3: of all classes",
+        DEMO,
+        parse=int,
+        choices=(0, 1, 2, 3),
+    ),
     Option(("--debugger_theme",), "background of the heatmaps", DEMO, choices=("white", "black")),
-    Option(("--demo",), "image, folder or video file", DEMO, parse=path),
+    Option(("--demo",), "image, folder, 'PATTERN*.jpg', video file, webcam or webcam:N", DEMO),
+    Option(("--tile",), "look at large images in tiles of N x N pixels", DEMO, parse=positive),
+    Option(("--overlap",), "pixels that neighbouring tiles share (default an eighth of the tile)", DEMO, parse=count),
+    Option(("--track",), "number the objects of a video (extra 'track')", DEMO, constant=True),
     # Accepted for old command lines
     Option(("--reg_offset",), "accepted; giving it made the predecessor crash", frozenset(), constant=True),
     Option(("--metric",), "accepted; no effect in the predecessor either", frozenset()),

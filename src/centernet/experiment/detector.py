@@ -70,19 +70,22 @@ class Detector(Predictor):
         """What `inspect` found, in pixels of the network's input."""
         return self._read_outputs(inspection.outputs)[0]
 
-    def heatmaps(self, inspection: Inspection) -> Array:
-        """The heatmaps of all classes, (C, h, w) in [0, 1]; parameters must have been opened `with_maps`.
+    def maps(self, inspection: Inspection) -> dict[str, Array]:
+        """What every head said of the inspected image, (C, h, w) by its name; heatmaps in [0, 1], the rest as it is.
+
+        The file must have been opened `with_maps`.
 
         Raises:
             ConfigError: the model is an exported file that gives detections only.
         """
-        name, head = next((name, head) for name, head in self.assembly.task.heads.items() if head.kind == "heatmap")
-        logits = next((inspection.outputs[key][0] for key in (name, head.scope) if key in inspection.outputs), None)
-        if logits is None:
-            raise ConfigError("--debug 2: the model was exported with --decode, without heatmaps; use --debug 1, or the parameters (.h5)")
-        if self.description.layout == "nhwc":
-            logits = logits.transpose(2, 0, 1)
-        return np.asarray(1 / (1 + np.exp(-logits)))
+        maps = {}
+        for name, head in self.assembly.task.heads.items():
+            values = next((inspection.outputs[key][0] for key in (name, head.scope) if key in inspection.outputs), None)
+            if values is None:
+                raise ConfigError("--debug 2: the model was exported with --decode, without its maps; use --debug 1, or the parameters (.h5)")
+            values = values.transpose(2, 0, 1) if self.description.layout == "nhwc" else values
+            maps[name] = np.exp(-np.logaddexp(0, -values)) if head.kind == "heatmap" else np.asarray(values)
+        return maps
 
 
 def detector(assembly: Assembly, machine: Machine, options: Options) -> Detector:

@@ -25,12 +25,14 @@ class HeadSpec:
     scope: the parameter scope in published files ('hm', 'reg', 'wh'). channels: of the output map.
     kind: decides the initial weights. bias: initial bias of the last layer; -2.19 makes a heatmap start at
     probability 0.1 everywhere (Lin et al. 2017, Focal Loss, arXiv:1708.02002, section 4.1).
+    channel_names: what each channel is, with its unit, for pictures of the maps; heatmaps have the classes'.
     """
 
     scope: str
     channels: int
     kind: Literal["heatmap", "regression"]
     bias: float = 0.0
+    channel_names: tuple[str, ...] = ()
 
 
 def scaled(channels: int, width: float) -> int:

@@ -39,8 +39,8 @@ class CenterDetection:
     def heads(self) -> Mapping[str, HeadSpec]:
         return {
             "heatmap": HeadSpec(scope="hm", channels=len(self.classes), kind="heatmap", bias=HEATMAP_BIAS),
-            "offset": HeadSpec(scope="reg", channels=2, kind="regression"),
-            "size": HeadSpec(scope="wh", channels=2, kind="regression"),
+            "offset": HeadSpec(scope="reg", channels=2, kind="regression", channel_names=("x (cells)", "y (cells)")),
+            "size": HeadSpec(scope="wh", channels=2, kind="regression", channel_names=("width (cells)", "height (cells)")),
         }
 
     @property
