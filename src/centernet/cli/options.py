@@ -85,14 +85,6 @@ def path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def count(text: str) -> int:
-    """A whole number, at least 0."""
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
-
-
 def positive(text: str) -> int:
     """A whole number above 0."""
     number = int(text)
@@ -112,7 +104,18 @@ def from_zero(text: str) -> int:
 # Their names end up in error messages.
 numbers.__name__, gpu_ids.__name__ = "list of numbers X,Y,...", "list of devices N,M,..."
 positive.__name__, from_zero.__name__ = "positive number", "number from 0 on"
-METAVARS: dict[Callable[[str], Any], str] = {path: "PATH", int: "N", positive: "N", float: "X", numbers: "X,Y,...", gpu_ids: "N,M,..."}
+words.__name__, thresholds.__name__ = "list of words A,B,...", "score X or list NAME=X,..."
+METAVARS: dict[Callable[[str], Any], str] = {
+    path: "PATH",
+    int: "N",
+    positive: "N",
+    from_zero: "N",
+    float: "X",
+    numbers: "X,Y,...",
+    gpu_ids: "N,M,...",
+    words: "A,B,...",
+    thresholds: "X|NAME=X,...",
+}
 
 OPTIONS: tuple[Option, ...] = (
     # Where things are
@@ -147,7 +150,7 @@ OPTIONS: tuple[Option, ...] = (
         RUNNING,
         choices=("auto", "cpu", "cuda", "cudnn"),
     ),
-    Option(("--gpus",), "GPUs to use, from_zero inside CUDA_VISIBLE_DEVICES; -1: none", RUNNING, parse=gpu_ids),
+    Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", RUNNING, parse=gpu_ids),
     Option(("--runtime",), "what runs the network on a CPU", INFERENCE, choices=("auto", "openvino", "nnabla", "onnxruntime")),
     Option(
         ("--precision",),
@@ -193,7 +196,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--debugger_theme",), "background of the heatmaps", DEMO, choices=("white", "black")),
     Option(("--demo",), "image, folder, 'PATTERN*.jpg', video file, webcam or webcam:N", DEMO),
     Option(("--tile",), "look at large images in tiles of N x N pixels", DEMO, parse=positive),
-    Option(("--overlap",), "pixels that neighbouring tiles share (default an eighth of the tile)", DEMO, parse=count),
+    Option(("--overlap",), "pixels that neighbouring tiles share (default an eighth of the tile)", DEMO, parse=from_zero),
     Option(("--track",), "number the objects of a video (extra 'track')", DEMO, constant=True),
     # Accepted for old command lines
     Option(("--reg_offset",), "accepted; giving it made the predecessor crash", frozenset(), constant=True),
