@@ -13,7 +13,7 @@ from centernet.data.images import Picture
 from centernet.errors import DataError
 from centernet.geometry.affine import transform_boxes
 from centernet.imaging import color
-from centernet.imaging.warp import fit_matrix, reduced_matrix, reduction_for, reduction_of, warp
+from centernet.imaging.warp import covered_rows, fit_matrix, reduced_matrix, reduction_for, reduction_of, warp
 from centernet.structures import Array, Grid, Normalization, Sample
 
 IMAGE, COLOR = "image", "color"
@@ -68,10 +68,19 @@ class Item:
 
 
 class _View(NamedTuple):
-    """How a sample is looked at: image pixels to input pixels, and the light."""
+    """How a sample is looked at: the matrix from image pixels to input pixels, and the light."""
 
     matrix: Array
     change: ColorChange
+
+
+class _Seen(NamedTuple):
+    """A sample in network-input pixels, boxes not clipped; `rows` of its image are not black, see `covered_rows`."""
+
+    sample: Sample
+    change: ColorChange
+    rows: tuple[int, int]
+    is_emptied: bool
 
 
 class Pipeline:
@@ -166,18 +175,17 @@ class Pipeline:
         for step in range(first, len(self)):
             number = (index + step) % len(self)
             try:
-                sample, view, is_emptied = self._seen(number, (self.seed, epoch, index), grid, out)
+                seen = self._seen(number, (self.seed, epoch, index), grid, out)
             except DataError as error:
                 if self.on_bad_image == "stop":
                     raise
                 skipped.append((number, str(error)))
                 continue
-            arrays = {**self._colored(sample.image, view.change, out), **self.encode(sample, grid, out=out)}
-            return Item(arrays, sample.name, tuple(skipped), is_emptied)
+            arrays = {**self._colored(seen, out), **self.encode(seen.sample, grid, out=out)}
+            return Item(arrays, seen.sample.name, tuple(skipped), seen.is_emptied)
         raise DataError(f"none of the {len(self)} images can be read; for example {skipped[0][1] if skipped else self.name(index)}")
 
-    def _seen(self, number: int, key: tuple[int, int, int], grid: Grid, out: Mapping[str, Array] | None) -> tuple[Sample, _View, bool]:
-        """Sample `number` in network-input pixels (boxes not clipped), how it is seen, and whether a transform emptied it."""
+    def _seen(self, number: int, key: tuple[int, int, int], grid: Grid, out: Mapping[str, Array] | None) -> _Seen:
         boxes, class_ids = self.dataset.objects(number)
         picture, name, is_emptied = self.dataset.picture(number), self.name(number), False
         input_hw = grid.height, grid.width
@@ -192,8 +200,10 @@ class Pipeline:
                 is_emptied = len(whole.boxes) > 0 and not len(boxes)
             view = self._view(_sides(image), key, input_hw)
         target = out[IMAGE] if out is not None and self.color_on == "device" else None
-        warped = warp(image, reduced_matrix(view.matrix, reduction), input_hw, out=target)
-        return Sample(image=warped, boxes=transform_boxes(boxes, view.matrix), class_ids=class_ids, name=name), view, is_emptied
+        matrix = reduced_matrix(view.matrix, reduction)
+        warped = warp(image, matrix, input_hw, out=target)
+        sample = Sample(image=warped, boxes=transform_boxes(boxes, view.matrix), class_ids=class_ids, name=name)
+        return _Seen(sample, view.change, covered_rows(matrix, image.shape[0], grid.height), is_emptied)
 
     def _decoded(self, picture: Picture, key: tuple[int, int, int], input_hw: tuple[int, int]) -> tuple[Array, _View, int]:
         """The pixels, as few as the view needs, the view of the whole image, and how many times fewer they are along a side."""
@@ -213,7 +223,8 @@ class Pipeline:
         matrix, _ = sample_geometry(rng, image_hw, input_hw, self.augment)
         return _View(matrix, sample_color(rng, self.augment))
 
-    def _colored(self, image: Array, change: ColorChange, out: Mapping[str, Array] | None) -> dict[str, Array]:
+    def _colored(self, seen: _Seen, out: Mapping[str, Array] | None) -> dict[str, Array]:
+        image, change = seen.sample.image, seen.change
         matrix = color.color_matrix(
             self.normalization,
             adjustments=change.steps,
@@ -222,7 +233,7 @@ class Pipeline:
         )
         if self.color_on == "host":
             target = None if out is None else out[IMAGE]
-            return {IMAGE: color.network_input(image, matrix, channels=self.channels, layout=self.layout, out=target)}
+            return {IMAGE: color.network_input(image, matrix, channels=self.channels, layout=self.layout, out=target, rows=seen.rows)}
         if out is None:
             return {IMAGE: image, COLOR: matrix.astype(np.float32)}
         out[COLOR][...] = matrix

@@ -33,15 +33,24 @@ def size_from_header(data: bytes) -> tuple[int, int] | None:
             return None
         width, height = struct.unpack(">II", data[16:24])
         return height, width
+    header = jpeg_header(data)
+    if header is None:
+        return None
+    (height, width), orientation = header
+    return (width, height) if orientation >= 5 else (height, width)
+
+
+def jpeg_header(data: bytes) -> tuple[tuple[int, int], int] | None:
+    """(height, width) in pixels as stored, and the EXIF orientation, 1 to 8; None where the data is no JPEG or is broken."""
     if not data.startswith(_JPEG):
         return None
-    turned = False
+    orientation = 1
     for marker, start, end in _jpeg_segments(data):
         if marker == _APP1 and data[start : start + 6] == _EXIF:
-            turned = _exif_orientation(data[start + 6 : end]) >= 5
+            orientation = _exif_orientation(data[start + 6 : end])
         elif marker in _START_OF_FRAME and end <= len(data):
             height, width = struct.unpack(">HH", data[start + 1 : start + 5])
-            return (width, height) if turned else (height, width)
+            return (height, width), orientation
     return None
 
 

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 
 from centernet.errors import DataError, OutputError
-from centernet.imaging.header import size_from_header, truncation, webp_orientation
+from centernet.imaging.header import jpeg_header, size_from_header, truncation, webp_orientation
 from centernet.structures import Array
 
+_READ = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -49,12 +50,14 @@ def read_image(path: str | os.PathLike[str]) -> Array:
     return read_encoded(path).decode()
 
 
-def decode_image(data: bytes, name: str) -> Array:
+def decode_image(data: bytes, name: str, *, reduction: int = 1) -> Array:
     """Decode the bytes of an image file, as `read_image` does.
 
     Args:
         data: all bytes of the file.
         name: what to call it in an error.
+        reduction: 1, 2, 4 or 8: how many times smaller the image may be. Only a JPEG becomes smaller, which is quicker to
+            decode then; each pixel stands for a square of so many pixels, cut off at the right and at the bottom.
 
     Returns:
         (H, W, 3) uint8, BGR.
@@ -67,7 +70,7 @@ def decode_image(data: bytes, name: str) -> Array:
     if reason := truncation(data):
         raise DataError(f"{name}: the file is cut off: {reason} ({len(data)} bytes); copy or download it again")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ[reduction if reduction > 1 and _is_reducible(data, reduction) else 1])
     except cv2.error as error:
         raise DataError(f"{name}: cannot be decoded: {error.err}") from error
     if image is None:
@@ -86,10 +89,7 @@ class EncodedImage:
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels when decoded, upright; for JPEG and PNG from the header alone; DataError as `decode_image`."""
         size = size_from_header(self.data)
-        if size is not None:
-            return size
-        height, width = decode_image(self.data, self.name).shape[:2]
-        return height, width
+        return (self._whole.shape[0], self._whole.shape[1]) if size is None else size
 
     def decode(self, reduction: int = 1) -> Array:
         """The pixels, as `decode_image` gives them.
@@ -100,6 +100,12 @@ class EncodedImage:
         Returns:
             (H, W, 3) uint8, BGR; H and W are `size` divided by `reduction` or by a smaller number, rounded up.
         """
+        if "_whole" in self.__dict__:  # where only decoding told the size
+            return self._whole
+        return decode_image(self.data, self.name, reduction=reduction)
+
+    @cached_property
+    def _whole(self) -> Array:
         return decode_image(self.data, self.name)
 
 
@@ -190,6 +196,15 @@ def write_image(path: str | os.PathLike[str], image: Array) -> None:
         path.write_bytes(data.tobytes())
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _is_reducible(data: bytes, reduction: int) -> bool:
+    """Whether a file is a JPEG whose smaller version begins with a whole square at the top left, upright."""
+    header = jpeg_header(data)
+    if header is None:
+        return False
+    (height, width), orientation = header
+    return orientation == 1 or height % reduction == width % reduction == 0  # else the cut squares may come to lie at the top left
 
 
 def _upright(image: Array, orientation: int) -> Array:

@@ -145,11 +145,39 @@ def warp(image: Array, matrix: Array, size_hw: tuple[int, int], *, out: Array | 
         ValueError: `out` has another shape or type.
     """
     height, width = size_hw
-    if out is not None and (out.shape != (height, width, *image.shape[2:]) or out.dtype != image.dtype):
-        raise ValueError(f"out is {out.dtype} {out.shape}, expected {image.dtype} {(height, width, *image.shape[2:])}")
-    matrix = np.asarray(matrix, np.float64)
-    warped: Array = cv2.warpAffine(image, matrix, (width, height), dst=out, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    if out is None or warped is out:
-        return warped
-    np.copyto(out, warped)  # OpenCV allocates anew where it cannot write into `out`
+    shape = (height, width, *image.shape[2:])
+    if out is None:
+        out = np.empty(shape, image.dtype)
+    elif out.shape != shape or out.dtype != image.dtype:
+        raise ValueError(f"out is {out.dtype} {out.shape}, expected {image.dtype} {shape}")
+    matrix = np.array(matrix, np.float64)
+    first, end = covered_rows(matrix, image.shape[0], height)
+    matrix[1, 2] -= first
+    covered = out[first:end]
+    if first < end:
+        warped = cv2.warpAffine(image, matrix, (width, end - first), dst=covered, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        if warped is not covered:  # OpenCV allocates anew where it cannot write into `out`
+            np.copyto(covered, warped)
+    out[:first] = 0
+    out[end:] = 0
     return out
+
+
+def covered_rows(matrix: Array, image_height: int, output_height: int) -> tuple[int, int]:
+    """The rows of a warped image that can hold anything but black: an image that is wider than the output leaves many empty.
+
+    Args:
+        matrix: (2, 3), image pixels to output pixels.
+        image_height: in pixels.
+        output_height: in pixels.
+
+    Returns:
+        The first of them and the one behind the last, 0 <= first <= end <= output_height; all rows where the view is rotated
+        or upside down.
+    """
+    across, down, shift = float(matrix[1, 0]), float(matrix[1, 1]), float(matrix[1, 2])
+    if across != 0 or down <= 0:
+        return 0, output_height
+    # Bilinear resampling reaches one pixel beyond the image; one row more on either side leaves rounding room.
+    first = min(max(math.ceil(shift - down) - 1, 0), output_height)
+    return first, max(min(math.floor(shift + down * image_height) + 2, output_height), first)

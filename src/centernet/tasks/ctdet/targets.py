@@ -15,6 +15,8 @@ RadiusFunction = Callable[[float, float, float], float]  # height, width, min_ov
 # As a probability indistinguishable from 0 and 1 in float32, yet finite: the logit of an ideal heatmap.
 CERTAIN_LOGIT = 30.0
 
+TARGETS = ("heatmap", "indices", "size", "offset", "mask", "num_peaks", "num_objects")
+
 
 def encode_centers(
     sample: Sample,
@@ -38,7 +40,7 @@ def encode_centers(
         max_objects: m, the number of rows.
         radius: reach of an object's Gaussian in cells from (height, width, min_overlap); truncated to an integer.
         min_overlap: passed on to `radius`, in (0, 1).
-        out: zeros, or what an earlier call for this grid returned, to write into.
+        out: zeros, or what an earlier call for this grid returned, to write into; other entries are left alone.
 
     Returns:
         heatmap: (C, h, w) float32 in [0, 1], exactly 1 in the cell of each object's centre.
@@ -61,31 +63,45 @@ def encode_centers(
     center = (boxes[:, :2] + boxes[:, 2:]) / 2
     cell = center.astype(np.int64)  # never negative, so truncation is floor
 
-    heatmap = np.zeros((num_classes, rows, columns), np.float32)
-    indices = np.zeros(max_objects, np.int32)
-    size, offset = np.zeros((max_objects, 2), np.float32), np.zeros((max_objects, 2), np.float32)
-    mask = np.zeros(max_objects, np.float32)
-    for i in np.flatnonzero((width > 0) & (height > 0)):
-        reach = max(0, int(radius(math.ceil(height[i]), math.ceil(width[i]), min_overlap)))
-        draw_gaussian(heatmap[class_ids[i]], (int(cell[i, 0]), int(cell[i, 1])), reach)
-        indices[i] = cell[i, 1] * columns + cell[i, 0]
-        size[i] = width[i], height[i]
-        offset[i] = center[i] - cell[i]
-        mask[i] = 1
-    targets = {
-        "heatmap": heatmap,
-        "indices": indices,
-        "size": size,
-        "offset": offset,
-        "mask": mask,
-        "num_peaks": np.asarray(np.count_nonzero(heatmap >= 1), np.float32),
-        "num_objects": np.asarray(mask.sum(), np.float32),
-    }
     if out is None:
-        return targets
-    for name, array in targets.items():
-        out[name][...] = array
-    return {name: out[name] for name in targets}
+        targets = _zeros(num_classes=num_classes, cells=grid.cells, max_objects=max_objects)
+    else:
+        targets = {name: out[name] for name in TARGETS}
+        _erase(targets)
+    peaks = set()
+    for i in np.flatnonzero((width > 0) & (height > 0)).tolist():
+        x, y = cell[i].tolist()
+        index = y * columns + x
+        # Row first, peak second: whatever is in the heatmap has a row by which it is found again.
+        targets["indices"][i], targets["mask"][i] = index, 1
+        targets["size"][i] = width[i], height[i]
+        targets["offset"][i] = center[i] - cell[i]
+        reach = max(0, int(radius(math.ceil(height[i]), math.ceil(width[i]), min_overlap)))
+        draw_gaussian(targets["heatmap"][class_ids[i]], (x, y), reach)
+        peaks.add((int(class_ids[i]), index))
+    targets["num_peaks"][...] = len(peaks)
+    targets["num_objects"][...] = targets["mask"].sum()
+    return targets
+
+
+def _zeros(*, num_classes: int, cells: tuple[int, int], max_objects: int) -> dict[str, Array]:
+    """The targets of an image without objects."""
+    shapes = ((num_classes, *cells), (max_objects,), (max_objects, 2), (max_objects, 2), (max_objects,), (), ())
+    return {name: np.zeros(shape, np.int32 if name == "indices" else np.float32) for name, shape in zip(TARGETS, shapes, strict=True)}
+
+
+def _erase(targets: Mapping[str, Array]) -> None:
+    """Set targets back to zero.
+
+    The heatmap is most of them and nearly all zero, so only the channels that were drawn in are cleared; they are those
+    that are 1 at the cell of an object.
+    """
+    heatmap = targets["heatmap"]
+    rows, columns = np.divmod(targets["indices"][targets["mask"] > 0], heatmap.shape[2])
+    for channel in np.flatnonzero((heatmap[:, rows, columns] == 1).any(axis=1)):
+        heatmap[channel] = 0
+    for name in TARGETS[1:]:
+        targets[name][...] = 0
 
 
 def ideal_outputs(targets: Mapping[str, Array], *, cells: tuple[int, int]) -> dict[str, Array]:
