@@ -28,7 +28,7 @@ class BrightestSquare:
         self.batches.append(image.shape)
         boxes = []
         for one in image:
-            rows, columns = np.nonzero(one[0] > 0.5)
+            rows, columns = np.nonzero(one[:, :, 0] > 127)
             boxes.append([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]] if len(rows) else [[0, 0, 0, 0]])
         return {"boxes": np.array(boxes, np.float32), "scores": np.array([[0.5 if b[0][2] else 0.0] for b in boxes])}
 
@@ -75,7 +75,7 @@ def test_images_with_different_input_sizes_run_apart_and_come_back_in_order() ->
     predictor = Predictor(BrightestSquare(), read, spec)
     boxes = [(4, 4, 12, 12), (8, 8, 40, 40), (2, 2, 20, 20)]
     found = predictor.predict_batch([square(32, 32, boxes[0]), square(64, 96, boxes[1]), square(30, 30, boxes[2])])
-    assert predictor.session.batches == [(1, 3, 64, 64), (1, 3, 96, 128), (1, 3, 32, 32)]
+    assert predictor.session.batches == [(1, 64, 64, 3), (1, 96, 128, 3), (1, 32, 32, 3)]
     np.testing.assert_allclose(np.concatenate([d.boxes for d in found]), boxes, atol=1e-4)
 
 

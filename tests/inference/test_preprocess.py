@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from centernet.geometry.affine import transform_boxes
-from centernet.inference.preprocess import InputSpec, fit, stack, to_image
+from centernet.inference.preprocess import InputSpec, NormalizingSession, fit, normalized, stack, to_image
 from centernet.structures import Detections, Normalization
 
 PLAIN = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -51,7 +51,7 @@ def test_keeping_the_resolution_pads_every_image_to_its_own_size() -> None:
 def test_a_batch_has_the_networks_layout_and_channels(layout, channels) -> None:
     spec = InputSpec(size=(32, 64), normalization=COLORS, layout=layout, channels=channels)
     fitted = [fit(picture(), spec), fit(picture(32, 64), spec)]
-    batch = stack(fitted, spec)
+    batch = normalized(stack(fitted), spec)
     assert batch.dtype == np.float32
     batch_NHWC = batch.transpose(0, 2, 3, 1) if layout == "nchw" else batch
     assert batch_NHWC.shape == (2, 32, 64, channels)
@@ -59,3 +59,27 @@ def test_a_batch_has_the_networks_layout_and_channels(layout, channels) -> None:
         expected = (image.warped / 255 - np.array(COLORS.mean)) / np.array(COLORS.std)
         np.testing.assert_allclose(found[..., :3], expected, atol=1e-5)
         assert not found[..., 3:].any()
+
+
+def test_a_batch_is_the_pixels_and_a_single_image_is_not_copied() -> None:
+    spec = InputSpec(size=(32, 64), normalization=COLORS)
+    fitted = [fit(picture(), spec), fit(picture(32, 64), spec)]
+    batch = stack(fitted)
+    assert (batch.shape, batch.dtype) == ((2, 32, 64, 3), np.uint8)
+    for found, image in zip(batch, fitted, strict=True):
+        np.testing.assert_array_equal(found, image.warped)
+    assert np.shares_memory(stack(fitted[:1]), fitted[0].warped)
+
+
+def test_a_model_that_wants_its_input_normalised_is_given_pixels() -> None:
+    class Echo:
+        summary = "an echo"
+
+        def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+            return {"seen": image}
+
+    spec = InputSpec(size=(32, 64), normalization=COLORS, channels=4)
+    pixels = stack([fit(picture(), spec)])
+    session = NormalizingSession(Echo(), spec)
+    np.testing.assert_array_equal(session.run(pixels)["seen"], normalized(pixels, spec))
+    assert session.summary == "an echo"

@@ -10,7 +10,7 @@ import pytest
 from nnabla.ext_utils import get_extension_context
 
 from centernet.imaging import color
-from centernet.models.color import network_input
+from centernet.models.color import network_input, normalized
 from centernet.models.specs import Layout
 from centernet.structures import Array, Normalization
 
@@ -78,3 +78,18 @@ def test_another_batch_through_the_same_graph_is_coloured_anew() -> None:
         expected = [color.network_input(one, of_one) for one, of_one in zip(images(seed), matrix, strict=True)]
         np.testing.assert_allclose(found[-1], expected, rtol=0, atol=1e-5)
     assert np.abs(found[0] - found[1]).max() > 1
+
+
+@pytest.mark.parametrize("type_config", ["float", "half"])
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("layout", get_args(Layout))
+def test_the_graph_normalises_as_the_host_does(layout: Layout, channels: int, type_config: str) -> None:
+    image = images()
+    expected = [color.normalize(one, NORMALIZATION, channels=channels, layout=layout) for one in image]
+    fed = nn.Variable(image.shape)
+    with nn.context_scope(get_extension_context("cpu", type_config=type_config)):
+        result = normalized(fed, NORMALIZATION.mean, NORMALIZATION.std, layout=layout, channels=channels)
+        fed.d = image
+        result.forward()
+    assert fed.data.dtype == np.uint8
+    np.testing.assert_allclose(result.d, expected, rtol=0, atol=1e-5)

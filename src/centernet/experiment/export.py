@@ -8,13 +8,14 @@ from typing import Literal
 import nnabla as nn
 
 from centernet.experiment.assembly import Assembly
-from centernet.experiment.inference_graph import outputs_of, raw_outputs
+from centernet.experiment.inference_graph import from_pixels, outputs_of, raw_outputs
 from centernet.experiment.model_files import DESCRIPTION_KEY
 from centernet.export.nnp import save_nnp
 from centernet.export.onnx import save_onnx, to_onnx
+from centernet.inference.session import PIXELS
 
 Format = Literal["nnp", "onnx"]
-INPUT = {"nnp": "x", "onnx": "image"}  # the predecessor's name of an .nnp's input; exported ONNX has no predecessor
+NORMALIZED = {"nnp": "x", "onnx": "image"}  # the predecessor's name of an .nnp's input; ONNX has no predecessor
 
 
 def export(assembly: Assembly, path: Path, *, format: Format, decode: bool = False, k: int = 100) -> Path:
@@ -22,8 +23,8 @@ def export(assembly: Assembly, path: Path, *, format: Format, decode: bool = Fal
 
     Args:
         format: nnp or onnx.
-        decode: give boxes, scores and class ids out (sigmoid, peaks and top-K inside) instead of the raw heads, which carry
-            the published names (`hm`, `reg`, `wh`).
+        decode: from pixels, (B, H, W, 3) uint8 BGR named `image`, to boxes, scores and class ids: everything inside. Without it
+            from a normalised image to the raw heads, which carry the published names (`hm`, `reg`, `wh`).
         k: detections per image, where decoded.
 
     Returns:
@@ -33,14 +34,14 @@ def export(assembly: Assembly, path: Path, *, format: Format, decode: bool = Fal
         ExportError, OutputError: the graph or the file cannot be written.
     """
     network, grid = assembly.network, assembly.grid
-    image = nn.Variable(network.input_shape(1, grid.height, grid.width))
+    source = nn.Variable((1, grid.height, grid.width, 3) if decode else network.input_shape(1, grid.height, grid.width))
     description = assembly.description.to_json()
-    inputs = {INPUT[format]: image}
+    inputs = {PIXELS if decode else NORMALIZED[format]: source}
     with network.parameter_scope(), nn.auto_forward(False):
-        outputs = outputs_of(assembly, image, k=k) if decode else raw_outputs(assembly, image)
+        outputs = outputs_of(assembly, from_pixels(assembly, source), k=k) if decode else raw_outputs(assembly, source)
         if format == "nnp":
             save_nnp(path, outputs, inputs, description=description)
         else:
-            model = to_onnx(outputs, inputs, metadata={DESCRIPTION_KEY: description}, dynamic_batch=True)
-            save_onnx(path, model)
+            metadata = {DESCRIPTION_KEY: description}
+            save_onnx(path, to_onnx(outputs, inputs, metadata=metadata, dynamic_batch=True, uint8_inputs=inputs if decode else ()))
     return path

@@ -1,4 +1,4 @@
-"""The graph that answers: from a normalised image to raw heads or decoded detections, and what runs it."""
+"""The graph that answers: from pixels to raw heads or decoded detections, and what runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly
 from centernet.experiment.schema import Positive
 from centernet.export.onnx import to_onnx
-from centernet.inference.session import NnablaSession, OnnxRuntimeSession, OpenVinoSession, Session, fastest_precision
+from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, OpenVinoSession, Session, fastest_precision
+from centernet.models.color import normalized
 
 Runtime = Literal["auto", "openvino", "nnabla", "onnxruntime"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
@@ -40,6 +41,12 @@ class Machine:
         return resolve(self.extension, gpu=self.gpu)
 
 
+def from_pixels(assembly: Assembly, pixels: nn.Variable) -> nn.Variable:
+    """The network's input in the graph, normalised and laid out, from warped pixels (B, H, W, 3): BGR levels, fed as uint8."""
+    own, network = assembly.description, assembly.network
+    return normalized(pixels, own.mean, own.std, layout=network.layout, channels=network.input_channels)
+
+
 def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: bool = False) -> dict[str, nn.Variable]:
     """The inference graph from a normalised image to decoded detections; `with_maps` adds the raw heads by name."""
     maps = assembly.network(image)[-1]
@@ -56,15 +63,17 @@ def raw_outputs(assembly: Assembly, image: nn.Variable) -> dict[str, nn.Variable
 
 
 def as_onnx(assembly: Assembly, shape: tuple[int, ...], outputs: Callable[[nn.Variable], Mapping[str, nn.Variable]]) -> bytes:
-    """The graph that `outputs` builds on an input of one shape, as an ONNX model."""
-    image = nn.Variable(shape)
+    """The graph that `outputs` builds on pixels of one shape, (B, H, W, 3) uint8, as an ONNX model."""
+    pixels = nn.Variable(shape)
     with assembly.network.parameter_scope(), nn.auto_forward(False):
-        model: bytes = to_onnx(outputs(image), {"image": image}).SerializeToString()
+        model: bytes = to_onnx(outputs(pixels), {PIXELS: pixels}, uint8_inputs={PIXELS}).SerializeToString()
     return model
 
 
 def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, int], with_maps: bool = False) -> Session:
     """What runs the network with the parameters it holds now: OpenVINO and ONNX Runtime take a copy, NNabla follows their changes.
+
+    It takes pixels, (B, H, W, 3) uint8 BGR.
 
     Args:
         k: detections per image. size: (height, width) of the input, where the runtime has to know it beforehand.
@@ -74,7 +83,8 @@ def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, in
     runtime = machine.runtime if machine.runtime != "auto" else ("nnabla" if device.is_gpu else "openvino")
     precision = _precision(machine, runtime)
 
-    def outputs(image: nn.Variable) -> dict[str, nn.Variable]:
+    def outputs(pixels: nn.Variable) -> dict[str, nn.Variable]:
+        image = from_pixels(assembly, pixels)
         if precision == "bfloat16":  # it cannot hold the cells' numbers: decode outside
             return raw_outputs(assembly, image)
         return outputs_of(assembly, image, k=k, with_maps=with_maps)
@@ -82,7 +92,7 @@ def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, in
     if runtime == "nnabla":
         return NnablaSession(outputs, context=device.context)
     if runtime == "onnxruntime":
-        return OnnxRuntimeSession(as_onnx(assembly, assembly.network.input_shape(1, *size), outputs), threads=machine.threads)
+        return OnnxRuntimeSession(as_onnx(assembly, (1, *size, 3), outputs), threads=machine.threads)
     return OpenVinoSession(lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads)
 
 

@@ -12,11 +12,12 @@ from centernet.errors import ConfigError, DeviceError, WeightsError
 from centernet.experiment import description as descriptions
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
-from centernet.experiment.detector import Detector, Options, detector
+from centernet.experiment.detector import Detector, Options, detector, input_spec
 from centernet.experiment.inference_graph import Machine, Runtime
 from centernet.export.nnp import read_description as read_nnp_description
 from centernet.export.onnx import read_metadata
-from centernet.inference.session import NnpSession, OnnxRuntimeSession, OpenVinoSession, Session
+from centernet.inference.preprocess import NormalizingSession
+from centernet.inference.session import NnpSession, OnnxRuntimeSession, OpenVinoSession
 from centernet.weights.layout import convert
 from centernet.weights.match import LoadReport, assign
 from centernet.weights.store import ParameterFile, read_description, read_parameters
@@ -54,7 +55,8 @@ def load(
     own = _exported_description(path)
     _check_exported(path, own, options)
     assembly = from_description(own, source=str(path))
-    return Detector(_exported_session(path, machine, layout=own.layout), assembly, options)
+    session = _exported_session(path, machine, layout=own.layout)
+    return Detector(session if session.takes_pixels else NormalizingSession(session, input_spec(own, options)), assembly, options)
 
 
 def own_description(path: Path) -> Description | None:
@@ -91,7 +93,7 @@ def fill(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> LoadRe
     return assign(parameters, network.parameters(), what=what)
 
 
-def _exported_session(path: Path, machine: Machine, *, layout: str) -> Session:
+def _exported_session(path: Path, machine: Machine, *, layout: str) -> NnpSession | OnnxRuntimeSession | OpenVinoSession:
     """What runs an exported file.
 
     Raises:

@@ -114,7 +114,7 @@ class Predictor:
     def inspect(self, image: Array) -> Inspection:
         """Detect in one image at scale 1 and keep what lies between; image: (H, W, 3) uint8, BGR."""
         fitted = fit(image, self.spec)
-        outputs = self.session.run(stack([fitted], self.spec))
+        outputs = self.session.run(stack([fitted]))
         (detections,) = self._read(outputs)
         return Inspection(fitted=fitted, outputs=outputs, detections=self._finish([to_image(detections, fitted)]))
 
@@ -140,7 +140,7 @@ class Predictor:
 
     def _run(self, fitted: list[FittedImage]) -> list[Detections]:
         with self._timed("pre"):
-            batch = stack(fitted, self.spec)
+            batch = stack(fitted)
         with self._timed("net"):
             outputs = self.session.run(batch)
         with self._timed("dec"):

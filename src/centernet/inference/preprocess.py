@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from centernet.geometry.affine import invert, transform_boxes
 from centernet.imaging.color import Layout, normalize
 from centernet.imaging.warp import fit_matrix, input_size_for, resize_for_scale, warp
+from centernet.inference.session import Session
 from centernet.structures import Array, Detections, Normalization
 
 
@@ -62,14 +64,33 @@ def fit(image: Array, spec: InputSpec, *, scale: float = 1.0) -> FittedImage:
     return FittedImage(warped=warp(resized, matrix, size), matrix=matrix, scale=scale)
 
 
-def stack(fitted: list[FittedImage], spec: InputSpec) -> Array:
-    """Normalised images of one size as the network's input: (B, C, h, w) or (B, h, w, C) float32."""
-    height, width = fitted[0].size
+def stack(fitted: Sequence[FittedImage]) -> Array:
+    """Images of one size as a batch of pixels, (B, h, w, 3) uint8 BGR; a single image is not copied."""
+    return fitted[0].warped[np.newaxis] if len(fitted) == 1 else np.stack([image.warped for image in fitted])
+
+
+def normalized(pixels: Array, spec: InputSpec) -> Array:
+    """A batch of pixels, (B, h, w, 3) uint8 BGR, as the network takes it: (B, C, h, w) or (B, h, w, C) float32."""
+    height, width = pixels.shape[1:3]
     shape = (height, width, spec.channels) if spec.layout == "nhwc" else (spec.channels, height, width)
-    batch = np.empty((len(fitted), *shape), np.float32)
-    for image, out in zip(fitted, batch, strict=True):
-        normalize(image.warped, spec.normalization, channels=spec.channels, layout=spec.layout, out=out)
+    batch = np.empty((len(pixels), *shape), np.float32)
+    for image, out in zip(pixels, batch, strict=True):
+        normalize(image, spec.normalization, channels=spec.channels, layout=spec.layout, out=out)
     return batch
+
+
+class NormalizingSession:
+    """A session of a model that wants its input normalised, as one that takes pixels."""
+
+    def __init__(self, session: Session, spec: InputSpec) -> None:
+        self._session, self._spec = session, spec
+
+    @property
+    def summary(self) -> str:
+        return self._session.summary
+
+    def run(self, image: Array) -> dict[str, Array]:
+        return self._session.run(normalized(image, self._spec))
 
 
 def to_image(detections: Detections, fitted: FittedImage) -> Detections:

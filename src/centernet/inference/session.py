@@ -23,6 +23,7 @@ OnnxSource = bytes | str | os.PathLike[str] | Callable[[Shape], bytes]
 
 Graph = TypeVar("Graph")
 
+PIXELS = "image"  # the name of an input that is pixels in formats whose inputs have no type
 KEPT_GRAPHS = 4  # one per input shape; more than a few only come up with keep_resolution
 
 
@@ -36,7 +37,8 @@ class Session(Protocol):
     def run(self, image: Array) -> dict[str, Array]:
         """The network's outputs by name.
 
-        image: (B, C, H, W) or (B, H, W, C) float32, normalised. Outputs have the batch as their first axis.
+        image: what the model's input is: (B, H, W, 3) uint8 BGR where the graph begins with the normalisation, else normalised
+            (B, C, H, W) or (B, H, W, C) float32. Outputs have the batch as their first axis.
         """
 
 
@@ -115,7 +117,9 @@ class NnpSession(NnablaSession):
         super().__init__(self._no_build, context=context)
         with nn.auto_forward(False):
             # A file with a fixed batch answers with it, whatever batch is asked for.
-            one, two = (self._network_of(batch)[0].shape for batch in (1, 2))
+            (name, source), *_ = self._network_of(1).inputs.items()
+            one, two = source.shape, self._network_of(2).inputs[name].shape
+        self.takes_pixels = name == PIXELS
         self.input_shape: tuple[int | None, ...] = (one[0] if one == two else None, *one[1:])
 
     def run(self, image: Array) -> dict[str, Array]:
@@ -125,15 +129,15 @@ class NnpSession(NnablaSession):
     def _no_build(_: nn.Variable) -> Mapping[str, nn.Variable]:
         raise AssertionError("the file holds the graph")
 
-    def _network_of(self, batch: int) -> tuple[nn.Variable, dict[str, nn.Variable]]:
+    def _network_of(self, batch: int) -> Any:
         # NNabla publishes the file's parameters in the current scope, where they would meet those of other networks.
         with nn.parameter_scope("", OrderedDict()):
-            network = self._loader.get_network(self._network, batch_size=batch)
-        (source,) = network.inputs.values()
-        return source, dict(network.outputs)
+            return self._loader.get_network(self._network, batch_size=batch)
 
     def _variables(self, shape: Shape) -> tuple[nn.Variable, dict[str, nn.Variable]]:
-        return self._network_of(shape[0])
+        network = self._network_of(shape[0])
+        (source,) = network.inputs.values()
+        return source, dict(network.outputs)
 
 
 class OpenVinoSession:
@@ -177,6 +181,11 @@ class OpenVinoSession:
         if self._model is None:
             return None
         return tuple(axis.get_length() if axis.is_static else None for axis in self._model.input(0).partial_shape)
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the input is bytes; of a model that is not made for each shape."""
+        return bool(self._model.input(0).element_type == self._openvino.Type.u8)
 
     def run(self, image: Array) -> dict[str, Array]:
         return _in_batches_of(self.input_shape, image, self._run, name=self._name)
@@ -251,6 +260,11 @@ class OnnxRuntimeSession:
     def input_shape(self) -> tuple[int | None, ...]:
         """The model's input shape, None for an open axis."""
         return tuple(axis if isinstance(axis, int) else None for axis in self._session.get_inputs()[0].shape)
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the input is bytes."""
+        return bool(self._session.get_inputs()[0].type == "tensor(uint8)")
 
     def run(self, image: Array) -> dict[str, Array]:
         return _in_batches_of(self.input_shape, image, self._run, name=self._name)

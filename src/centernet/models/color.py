@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import nnabla as nn
 import nnabla.functions as F
 
@@ -33,6 +35,35 @@ def network_input(image: nn.Variable, matrix: nn.Variable, *, layout: Layout, ch
         return F.reshape(F.batch_matmul(rows, pixels, transpose_b=True), (batch, channels, height, width))
 
 
+def normalized(pixels: nn.Variable, mean: Sequence[float], std: Sequence[float], *, layout: Layout, channels: int) -> nn.Variable:
+    """The same normalisation for every image; what `imaging.color.normalize` does on the host.
+
+    Not `network_input` with a constant matrix: runtimes that compute convolutions and matrix products in bfloat16 would
+    round the levels' coefficients, where sums and products of single elements stay exact enough; and the batch stays open.
+    First the sum: OpenVINO folds the factors that follow it into the weights of the first convolution.
+
+    Args:
+        pixels: (B, H, W, 3), BGR levels in [0, 255]; to be fed with uint8.
+        mean, std: of BGR pixels in [0, 1].
+        layout: of the result.
+        channels: 3, or 4: the fourth is zero.
+
+    Returns:
+        (B, channels, H, W) for "nchw", (B, H, W, channels) for "nhwc"; normalised BGR.
+    """
+    axis = 3 if layout == "nhwc" else 1
+    with nn.context_scope(_in_float(nn.get_current_context())):
+        image = pixels if layout == "nhwc" else F.transpose(pixels, (0, 3, 1, 2))
+        image = image + _of_channels([-255 * value for value in mean], axis)
+        image = image * _of_channels([1 / (255 * value) for value in std], axis)
+        return F.pad(image, (0, channels - 3) + (0, 0) * (3 - axis)) if channels > 3 else image
+
+
 def _in_float(context: nn.Context) -> nn.Context:
     backends = dict.fromkeys(backend.partition(":")[0] + ":float" for backend in context.backend)
     return nn.Context(list(backends), context.array_class, context.device_id)
+
+
+def _of_channels(values: Sequence[float], axis: int) -> nn.Variable:
+    """A number for each channel, as constants: an .nnp keeps no values of variables that are no parameters."""
+    return F.concatenate(*(F.constant(value, (1, 1, 1, 1)) for value in values), axis=axis)

@@ -16,6 +16,7 @@ FUNCTIONS = {
     "slice of everything": lambda x: F.slice(x, start=(0, 0, 0, 0), stop=x.shape, step=(1, 1, 1, 1)),
     "concatenate": lambda x: F.concatenate(x, F.exp(x), axis=1),
     "stack": lambda x: F.stack(x, F.exp(x), axis=2),
+    "pad": lambda x: F.pad(x, (0, 1, 0, 0, 2, 3), constant_value=0.5),
     "broadcast": lambda x: F.broadcast(x[:, :1], (x.shape[0], 5, *x.shape[2:])),
     "gather along an axis": lambda x: F.gather(x, nn.Variable.from_numpy_array(np.array([1, 0, 2, 1])), axis=2),
     "constant": lambda x: x + F.constant(0.5, (1, 3, 1, 1)),
@@ -51,6 +52,12 @@ def test_another_kind_of_top_k_is_refused(options, image) -> None:
     x = nn.Variable(image.shape)
     with pytest.raises(ExportError, match="top_k_data"):
         to_onnx({"y": F.top_k_data(x, 4, base_axis=1, **options)}, {"x": x})
+
+
+def test_another_kind_of_padding_is_refused(image) -> None:
+    x = nn.Variable(image.shape)
+    with pytest.raises(ExportError, match="'reflect' is not exported"):
+        to_onnx({"y": F.pad(x, (1, 1), "reflect")}, {"x": x})
 
 
 def test_top_k_over_more_cells_than_float32_can_count_is_refused() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from centernet.errors import ExportError, OutputError
 from centernet.export.onnx import read_metadata, save_onnx, to_onnx
-from centernet.inference.session import OnnxRuntimeSession
+from centernet.inference.session import OnnxRuntimeSession, OpenVinoSession
 
 
 def test_an_unknown_function_is_named() -> None:
@@ -44,6 +44,23 @@ def test_inputs_and_outputs_have_the_names_and_shapes_asked_for(image) -> None:
         for value in (*model.graph.input, *model.graph.output)
     }
     assert shapes == {name: ["batch", 3, 8, 12] for name in ("image", "first", "second")}
+
+
+@pytest.mark.parametrize("dynamic_batch", [True, False])
+def test_an_input_of_bytes_is_uint8_and_takes_them(dynamic_batch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 12, 3), np.uint8)
+    x, other = nn.Variable(pixels.shape), nn.Variable((1, 3))
+    outputs = {"y": F.transpose(x, (0, 3, 1, 2)) * 2.0, "same": x, "z": F.relu(other)}
+    model = to_onnx(outputs, {"image": x, "other": other}, dynamic_batch=dynamic_batch, uint8_inputs={"image"})
+    assert [value.type.tensor_type.elem_type for value in model.graph.input] == [onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT]
+    assert {value.type.tensor_type.elem_type for value in model.graph.output} == {onnx.TensorProto.FLOAT}
+    del outputs["z"]
+    model = to_onnx(outputs, {"image": x}, dynamic_batch=dynamic_batch, uint8_inputs={"image"}).SerializeToString()
+    for session in (OnnxRuntimeSession(model), OpenVinoSession(model)):
+        assert session.takes_pixels
+        found = session.run(pixels)
+        np.testing.assert_array_equal(found["y"], pixels.transpose(0, 3, 1, 2) * np.float32(2))
+        np.testing.assert_array_equal(found["same"], pixels.astype(np.float32))
 
 
 def test_one_variable_may_be_several_outputs_and_an_input_an_output(image) -> None:

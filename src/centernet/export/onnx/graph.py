@@ -23,7 +23,8 @@ NCHW_TO_NHWC = (0, 2, 3, 1)
 class GraphBuilder:
     """The ONNX graph while it grows.
 
-    Every tensor is float32, as in NNabla: indices and truth values are cast where an ONNX operator wants or makes others.
+    Every tensor is float32, as in NNabla: indices and truth values are cast where an ONNX operator wants or makes others, and so
+    are inputs that are bytes.
     """
 
     def __init__(self, parameter_names: Mapping[nn.Variable, str], *, dynamic_batch: bool) -> None:

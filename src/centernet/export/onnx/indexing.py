@@ -51,6 +51,17 @@ def stack(graph: GraphBuilder, function: Function) -> None:
     graph.node("Concat", parts, [graph.result(function.outputs[0], "stack")], axis=axis)
 
 
+def pad(graph: GraphBuilder, function: Function) -> None:
+    """More of the last axes, filled with one number."""
+    args, x = function.info.args, function.inputs[0]
+    if args["mode"] != "constant":
+        raise ExportError(f"Pad with mode '{args['mode']}' is not exported, only 'constant'")
+    widths = [0] * (2 * len(x.shape) - len(args["pad_width"])) + list(args["pad_width"])
+    value = graph.constant(np.array(args["constant_value"], np.float32))
+    target = graph.result(function.outputs[0], "pad")
+    graph.node("Pad", [graph.tensor(x), graph.integers(*widths[::2], *widths[1::2]), value], [target])
+
+
 def broadcast(graph: GraphBuilder, function: Function) -> None:
     """Repeat axes of size 1."""
     x, y = function.inputs[0], function.outputs[0]

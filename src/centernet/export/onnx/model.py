@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import nnabla as nn
@@ -32,6 +32,7 @@ CONVERTERS: dict[str, Callable[[GraphBuilder, Function], None]] = {
     "Gather": indexing.gather,
     "GatherNd": indexing.gather_nd,
     "MaxPooling": spatial.max_pooling,
+    "Pad": indexing.pad,
     "Reshape": indexing.reshape,
     "Slice": indexing.slice_,
     "Stack": indexing.stack,
@@ -47,15 +48,17 @@ def to_onnx(
     metadata: Mapping[str, str] | None = None,
     opset: int = 17,
     dynamic_batch: bool = False,
+    uint8_inputs: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Write the graph between `inputs` and `outputs` as a checked ONNX model; nothing is computed.
 
     Args:
-        outputs: output name -> variable. All tensors of the model are float32.
+        outputs: output name -> variable, float32.
         inputs: input name -> variable; their shapes are the model's, (B, C, H, W) or (B, H, W, C).
         metadata: texts stored in the file, for example `centernet`: the model's description.
         opset: version of the ONNX operators, 13 to 20.
         dynamic_batch: leave the first axis of inputs and outputs open.
+        uint8_inputs: names of inputs that hold bytes, the levels of pixels; all others are float32.
 
     Raises:
         ExportError: a function has no ONNX counterpart here (its name is in the text), the network is built in training mode,
@@ -67,6 +70,8 @@ def to_onnx(
     graph = GraphBuilder(parameter_names, dynamic_batch=dynamic_batch)
     for name, variable in inputs.items():
         graph.bind(variable, name)
+        if name in uint8_inputs:
+            graph.bind(variable, graph.node("Cast", [name], to=TensorProto.FLOAT))
     for name, variable in outputs.items():
         if not graph.is_bound(variable):
             graph.bind(variable, name)
@@ -78,7 +83,8 @@ def to_onnx(
     for name, variable in outputs.items():
         if graph.tensor(variable) != name:
             graph.node("Identity", [graph.tensor(variable)], [name])
-    return _checked_model(graph, outputs, inputs, metadata or {}, opset)
+    values = {name: _described(graph, name, v, is_uint8=name in uint8_inputs) for name, v in {**outputs, **inputs}.items()}
+    return _checked_model(graph, [values[name] for name in inputs], [values[name] for name in outputs], metadata or {}, opset)
 
 
 def _functions(outputs: Mapping[str, nn.Variable]) -> list[Function]:
@@ -89,20 +95,19 @@ def _functions(outputs: Mapping[str, nn.Variable]) -> list[Function]:
     return list(found)
 
 
-def _checked_model(
-    graph: GraphBuilder, outputs: Mapping[str, nn.Variable], inputs: Mapping[str, nn.Variable], metadata: Mapping[str, str], opset: int
-) -> onnx.ModelProto:
-    def described(name: str, variable: nn.Variable) -> onnx.ValueInfoProto:
-        batch = "batch" if graph.dynamic_batch else variable.shape[0]
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *variable.shape[1:]])
+def _described(graph: GraphBuilder, name: str, variable: nn.Variable, *, is_uint8: bool) -> onnx.ValueInfoProto:
+    batch = "batch" if graph.dynamic_batch else variable.shape[0]
+    return helper.make_tensor_value_info(name, TensorProto.UINT8 if is_uint8 else TensorProto.FLOAT, [batch, *variable.shape[1:]])
 
-    proto = helper.make_graph(
-        graph.nodes,
-        "centernet",
-        [described(*item) for item in inputs.items()],
-        [described(*item) for item in outputs.items()],
-        list(graph.initializers.values()),
-    )
+
+def _checked_model(
+    graph: GraphBuilder,
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    metadata: Mapping[str, str],
+    opset: int,
+) -> onnx.ModelProto:
+    proto = helper.make_graph(graph.nodes, "centernet", inputs, outputs, list(graph.initializers.values()))
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", opset)], producer_name="centernet", ir_version=IR_VERSION)
     helper.set_model_props(model, dict(metadata))
     try:
