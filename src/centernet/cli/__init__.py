@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": ("demo", "detect in images, folders or a video, and draw"),
     "export": ("export", "write a detector as .nnp or .onnx"),
     "convert": ("convert", "change a parameter file's layout or input channels"),
+    "data": ("data", "draw what a training is fed with"),
     "graph": ("graph", "draw a network's structure as SVG"),
     "quickstart": ("quickstart", "render data, train, test, draw and export, to see that all works"),
 }

@@ -1,0 +1,43 @@
+"""`data show`: what is said and written, and that a data set may still have to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from centernet.imaging.io import read_image
+
+Command = Callable[..., Any]
+
+
+def test_sheets_of_samples_and_targets_are_written_and_named(centernet: Command, make_config: Callable[..., Path], tmp_path: Path) -> None:
+    config = make_config(tmp_path / "tiny.yaml")
+    words = ("--data_dir", tmp_path / "shapes", "--samples", 3, "--epoch", 2, "--set", "data.augment.flip=1")
+    ended = centernet("data", "show", config, "-o", "out", *words)
+    files = [Path("out") / name for name in ("samples_1.png", "heatmap_1.png")]
+    assert ended.out.splitlines() == [
+        "the first 3 training samples of epoch 2, input 64x64",
+        *(f"wrote {path}" for path in files),
+    ]
+    samples, targets = (read_image(path) for path in files)
+    assert samples.shape == targets.shape
+    assert (samples != targets).any()
+
+
+def test_an_image_that_is_left_out_is_said(centernet: Command, make_config: Callable[..., Path], tmp_path: Path) -> None:
+    config, data = make_config(tmp_path / "tiny.yaml"), tmp_path / "shapes"
+    words = ("show", config, "--data_dir", data, "-o", "out", "--samples", 12)
+    centernet("data", *words)
+    next((data / "train").glob("*.jpg")).write_bytes(b"not a picture")
+    assert centernet("data", *words, "--set", "data.on_bad_image=skip").err.startswith("skipped: ")
+    assert centernet("data", *words, code=2).err.startswith("error: ")
+
+
+def test_a_missing_folder_and_a_wrong_key_are_one_line(centernet: Command, make_config: Callable[..., Path], tmp_path: Path) -> None:
+    config = make_config(tmp_path / "tiny.yaml")
+    ended = centernet("data", "show", config, "-o", "out", code=2)
+    assert ended.err == ("error: data set 'shapes': its folder is not given; use --data_dir DIR, or data.root in the configuration\n")
+    assert not (tmp_path / "out").exists()
+    ended = centernet("data", "show", config, "--set", "data.augment.flop=1", code=2)
+    assert "data.augment.flop: unknown key; did you mean 'flip'?" in ended.err
