@@ -102,11 +102,13 @@ def heatmap_overlay(image: Array, heatmap: Array, *, class_id: int = 0, theme: T
     planes = heatmap[None] if heatmap.ndim == 2 else heatmap
     colors = np.array([class_color(class_id + i) for i in range(len(planes))], np.float32)
     heat = cv2.resize(np.clip(planes.max(axis=0), 0, 1).astype(np.float32), (width, height))[..., None]
-    hottest = cv2.resize(colors[planes.argmax(axis=0)], (width, height), interpolation=cv2.INTER_NEAREST)
+    share = np.clip(planes, 1e-6, 1).astype(np.float32) ** 4  # of a class in a cell's colour; where two are equally hot, their mixture
+    mixed = np.tensordot(share / share.sum(axis=0), colors, axes=(0, 0))
+    mixed = cv2.resize(mixed, (width, height))
     faded = 0.45 * image + 0.55 * np.array(_PAPER[theme], np.float32)
     # The square root lets weak responses, which one looks for in such a picture, show.
     cover = np.sqrt(heat)
-    overlay: Array = np.rint(faded * (1 - cover) + hottest * cover).astype(np.uint8)
+    overlay: Array = np.rint(faded * (1 - cover) + mixed * cover).astype(np.uint8)
     return overlay
 
 

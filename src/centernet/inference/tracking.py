@@ -14,6 +14,14 @@ MEMORY = 0.5  # seconds for which an object that is not detected is expected bac
 FRAMES_BEFORE_ID = 2  # what is detected once only gets no number
 
 
+def check_installed() -> None:
+    """ConfigError with the command that installs it, unless the package norfair is there."""
+    try:
+        import norfair  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f"--track needs the package norfair ({error}); install it: pip install 'norfair>=2.3,<3'") from None
+
+
 class Tracker:
     """Numbers for objects, as Norfair finds them: a Kalman filter for each box, detections given to the nearest of their class."""
 
@@ -25,10 +33,9 @@ class Tracker:
         Raises:
             ConfigError: the package norfair is not installed.
         """
-        try:
-            from norfair import tracker as norfair
-        except ImportError as error:
-            raise ConfigError(f"--track needs the package norfair ({error}): pip install 'norfair>=2.3,<3'") from None
+        check_installed()
+        from norfair import tracker as norfair
+
         self._detection: Any = norfair.Detection
         self._tracker: Any = norfair.Tracker(
             distance_function="iou",
