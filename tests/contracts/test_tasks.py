@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from centernet import plugins
+from centernet.geometry.nms import SoftNms
 from centernet.models.specs import Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
 from centernet.tasks.base import MetricProtocol, Task
@@ -198,11 +199,32 @@ def test_an_image_and_its_mirror_image_merge_to_the_objects_of_the_image(task: T
     assert_finds(found, plain)
 
 
+@pytest.mark.parametrize("layout", get_args(Layout))
+def test_the_graph_merges_mirror_images_as_the_arrays_do(task: Task, layout: Layout) -> None:
+    maps, k = random_maps(task, 4), 20
+    fed = variables(maps if layout == "nchw" else channel_last(maps))
+    graph = task.decode_graph(fed, k=k, stride=GRID.stride, layout=layout, flipped=True)
+    assert all(variable.shape[:2] == (2, k) for variable in graph.values())
+    nn.forward_all(list(graph.values()))
+    found = task.read_decoded({key: variable.d for key, variable in graph.items()})
+    for one, other in zip(found, task.decode(task.merge_flipped(maps), k=k, stride=GRID.stride), strict=True):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+        np.testing.assert_array_equal(one.class_ids, other.class_ids)
+
+
 def test_scales_merge_to_all_their_detections_best_first(task: Task) -> None:
     maps = random_maps(task, 2)
     parts = task.decode(maps, k=5, stride=GRID.stride)
     merged = task.merge_scales(parts, limit=7)
     assert merged.scores.tolist() == sorted([*parts[0].scores, *parts[1].scores], reverse=True)[:7]
+
+
+def test_an_object_found_at_two_scales_is_one_where_it_is_suppressed(task: Task) -> None:
+    (found,) = task.decode(task.ideal_outputs(batch_of(task, sample()), GRID), k=3, stride=GRID.stride)
+    merged = task.merge_scales([found, found], limit=100, soft_nms=SoftNms())
+    assert_finds(merged, sample())
+    assert len(task.merge_scales([found, found], limit=100).above(0.5)) == 2 * len(BOXES)
 
 
 def annotations_of(samples: Sequence[Sample]) -> Annotations:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import nnabla as nn
 
+from centernet.geometry.nms import SoftNms
 from centernet.models.specs import HeadSpec, Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
 
@@ -77,8 +78,11 @@ class Task(Protocol):
     def decode(self, outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
         """The k best detections of each image from raw NCHW head maps, in network-input pixels."""
 
-    def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout) -> Variables:
-        """The same as part of a graph; every output starts with (batch, k)."""
+    def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout, flipped: bool = False) -> Variables:
+        """The same as part of a graph; every output starts with (batch, k).
+
+        flipped: the maps are those of n images followed by their mirror images, and are merged first; the batch is n.
+        """
 
     def read_decoded(self, arrays: Mapping[str, Array]) -> list[Detections]:
         """The outputs of `decode_graph` as detections, one per image."""
@@ -86,8 +90,14 @@ class Task(Protocol):
     def merge_flipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         """The head maps of n images followed by those of their mirror images, as the maps of n images."""
 
-    def merge_scales(self, parts: Sequence[Detections], *, limit: int) -> Detections:
-        """One image's detections at several test scales, in the same pixels, as one."""
+    def merge_scales(
+        self, parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False
+    ) -> Detections:
+        """One image's detections at one or several test scales, in the same pixels, as one, the `limit` best.
+
+        soft_nms: suppress among those of a class; None: nothing is suppressed. as_reference: as the official code does, with
+        its faults (`geometry.nms.soft_nms_reference`).
+        """
 
     def metric(
         self, annotations: Annotations, *, protocol: MetricProtocol, classes: ClassTable | None = None, inclusive_boxes: bool = True

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from centernet.geometry.nms import SoftNms
 from centernet.structures import Array, Detections
 from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, neighbourhood_maximum, read_decoded, sigmoid
 
@@ -116,6 +117,34 @@ def test_equal_scores_may_exceed_the_limit() -> None:
     np.testing.assert_allclose(merged.scores, [0.9, 0.5, 0.5, 0.5], rtol=1e-6)
     assert merged.class_ids.tolist() == [0, 1, 0, 1]
     assert merged.class_names == ("a",) * 9
+
+
+def overlapping() -> list[Detections]:
+    """Two scales: a cat twice in nearly the same place, a dog there too, and another cat elsewhere at the second scale."""
+    first = Detections([[0, 0, 10, 10], [0, 0, 10, 10]], [0.9, 0.5], [0, 1])
+    second = Detections([[50, 50, 60, 60], [0, 0, 10, 8]], [0.8, 0.6], [0, 0])
+    return [first, second]
+
+
+def test_suppressing_happens_within_a_class_and_best_come_first() -> None:
+    merged = merge_scales(overlapping(), limit=10, soft_nms=SoftNms())
+    np.testing.assert_allclose(merged.scores, [0.9, 0.8, 0.5, 0.6 * np.exp(-(0.8**2) / 0.5)], rtol=1e-6)
+    assert merged.class_ids.tolist() == [0, 0, 1, 0]
+    assert merged.boxes[3].tolist() == [0, 0, 10, 8]
+    assert len(merge_scales(overlapping(), limit=10, soft_nms=SoftNms(method="hard"))) == 3
+    assert len(merge_scales(overlapping(), limit=2, soft_nms=SoftNms())) == 2
+
+
+def test_the_reference_merge_keeps_the_duplicates_of_the_official_code() -> None:
+    parts = [Detections([[0, 0, 10, 10]] * 2 + [[50, 50, 60, 60]], [0.9, 0.8, 0.7], [0, 0, 0])]
+    right = merge_scales(parts, limit=10, soft_nms=SoftNms(method="hard"))
+    stale = merge_scales(parts, limit=10, soft_nms=SoftNms(method="hard"), as_reference=True)
+    np.testing.assert_allclose(right.scores, [0.9, 0.7], rtol=1e-6)
+    np.testing.assert_allclose(stale.scores, [0.9, 0.7, 0.7], rtol=1e-6)
+
+
+def test_nothing_found_is_suppressed_to_nothing() -> None:
+    assert len(merge_scales([detections([]), detections([])], limit=5, soft_nms=SoftNms())) == 0
 
 
 def test_merging_nothing_is_refused() -> None:

@@ -18,8 +18,9 @@ def maps_of(shape: tuple[int, int, int, int], seed: int = 0) -> dict[str, Array]
     return {name: array.astype(np.float32) for name, array in (("heatmap", heatmap), ("size", size), ("offset", offset))}
 
 
-def graph_of(maps: dict[str, Array], k: int) -> dict[str, nn.Variable]:
-    return decode_graph({name: nn.Variable.from_numpy_array(array) for name, array in maps.items()}, k=k, stride=4, layout="nchw")
+def graph_of(maps: dict[str, Array], k: int, *, flipped: bool = False) -> dict[str, nn.Variable]:
+    fed = {name: nn.Variable.from_numpy_array(array) for name, array in maps.items()}
+    return decode_graph(fed, k=k, stride=4, layout="nchw", flipped=flipped)
 
 
 @pytest.mark.parametrize(("shape", "k"), [((2, 3, 8, 6), 10), ((1, 5, 3, 2), 8), ((1, 1, 1, 1), 1), ((1, 2, 33, 47), 100)])
@@ -58,8 +59,14 @@ def test_k_out_of_range_is_refused(k: int) -> None:
         graph_of(maps_of((1, 2, 3, 4)), k)
 
 
-def test_the_exporter_knows_every_function_of_the_graph() -> None:
+def test_an_odd_number_of_images_has_no_mirror_images() -> None:
+    with pytest.raises(ValueError, match="mirror"):
+        graph_of(maps_of((3, 2, 3, 4)), 4, flipped=True)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_exporter_knows_every_function_of_the_graph(flipped: bool) -> None:
     used: set[str] = set()
-    for variable in graph_of(maps_of((1, 2, 8, 8)), 4).values():
+    for variable in graph_of(maps_of((2, 2, 8, 8)), 4, flipped=flipped).values():
         variable.visit(lambda function: used.add(function.info.type_name))
     assert used <= set(CONVERTERS)

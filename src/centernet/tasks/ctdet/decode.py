@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from centernet.geometry.nms import SoftNms, soft_nms_reference
+from centernet.geometry.nms import soft_nms as apply_soft_nms
 from centernet.structures import Array, Detections
 
 _HEADS = {"heatmap": None, "size": 2, "offset": 2}  # channels; None: any number
@@ -94,11 +96,15 @@ def merge_flipped(outputs: Mapping[str, Array]) -> dict[str, Array]:
     return {"heatmap": heatmap.astype(np.float32), "size": size.mean(0).astype(np.float32), "offset": outputs["offset"][:images].copy()}
 
 
-def merge_scales(parts: Sequence[Detections], *, limit: int) -> Detections:
-    """One image's detections at several test scales, boxes in the same pixels, as one list, best first.
+def merge_scales(parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False) -> Detections:
+    """One image's detections at one or several test scales, boxes in the same pixels, as one list, best first.
 
-    Nothing is suppressed. If there are more than `limit`, those with at least the score of the limit-th stay: equal
-    scores may exceed the limit, as in the predecessor.
+    If there are more than `limit`, those with at least the score of the limit-th stay: equal scores may exceed the limit, as
+    in the predecessor.
+
+    Args:
+        soft_nms: suppress among the detections of each class; None: nothing is suppressed, as in the predecessor.
+        as_reference: suppress as the official code does, with its faults: discarded boxes come back as duplicates of others.
 
     Raises:
         ValueError: no parts, or limit below 1.
@@ -111,6 +117,8 @@ def merge_scales(parts: Sequence[Detections], *, limit: int) -> Detections:
         np.concatenate([part.class_ids for part in parts]),
         parts[0].class_names,
     )
+    if soft_nms is not None and len(merged):
+        merged = _suppress(merged, soft_nms, as_reference=as_reference)
     if len(merged) > limit:
         merged = merged.above(np.partition(merged.scores, -limit)[-limit])
     return merged.select(np.argsort(-merged.scores, kind="stable"))
@@ -133,6 +141,23 @@ def _best_cells(logits: Array, is_peak: Array, k: int) -> tuple[Array, Array]:
     if len(order) < k:
         order = np.concatenate([order, np.flatnonzero(~is_peak)[: k - len(order)]])
     return order, scores
+
+
+def _suppress(detections: Detections, settings: SoftNms, *, as_reference: bool) -> Detections:
+    """Soft-NMS among the detections of each class."""
+    boxes, scores, class_ids = [], [], []
+    for class_id in np.unique(detections.class_ids):
+        own = detections.select(np.flatnonzero(detections.class_ids == class_id))
+        if as_reference:
+            rows, _ = soft_nms_reference(np.column_stack([own.boxes, own.scores]), settings)
+            boxes.append(rows[:, :4])
+            scores.append(rows[:, 4])
+        else:
+            left = apply_soft_nms(own.boxes, own.scores, settings)
+            boxes.append(own.boxes[left.kept])
+            scores.append(left.scores)
+        class_ids.append(np.full(len(scores[-1]), class_id))
+    return Detections(np.concatenate(boxes), np.concatenate(scores), np.concatenate(class_ids), detections.class_names)
 
 
 def _check_maps(outputs: Mapping[str, Array]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from centernet.geometry.gaussian import gaussian_radius, gaussian_radius_fixed
+from centernet.geometry.nms import SoftNms
 from centernet.metrics.coco_ap import CocoAP
 from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
@@ -68,8 +69,8 @@ class CenterDetection:
     def decode(self, outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
         return decode_centers(outputs, k=k, stride=stride)
 
-    def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout) -> Variables:
-        return decode_graph(outputs, k=k, stride=stride, layout=layout)
+    def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout, flipped: bool = False) -> Variables:
+        return decode_graph(outputs, k=k, stride=stride, layout=layout, flipped=flipped)
 
     def read_decoded(self, arrays: Mapping[str, Array]) -> list[Detections]:
         return read_decoded(arrays)
@@ -77,8 +78,10 @@ class CenterDetection:
     def merge_flipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return merge_flipped(outputs)
 
-    def merge_scales(self, parts: Sequence[Detections], *, limit: int) -> Detections:
-        return merge_scales(parts, limit=limit)
+    def merge_scales(
+        self, parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False
+    ) -> Detections:
+        return merge_scales(parts, limit=limit, soft_nms=soft_nms, as_reference=as_reference)
 
     def metric(
         self, annotations: Annotations, *, protocol: MetricProtocol, classes: ClassTable | None = None, inclusive_boxes: bool = True
