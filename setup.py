@@ -20,6 +20,7 @@ EXTRAS = {
         "nvidia-cusolver-cu12<12",
         "nvidia-nccl-cu12<3",
     ],
+    "augment": ["albumentations>=2.0.8,<2.1"],  # the last MIT line; its successor, albumentationsx, is AGPL
     "tensorboard": ["tensorboardX>=2.6"],
     "wandb": ["wandb>=0.17"],
     "dev": [

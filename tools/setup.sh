@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make .venv with CPython 3.10 and install the pinned requirements into it; what is there already is skipped.
 #
-#   tools/setup.sh run|dev [EXTRA[,EXTRA...]]      run: requirements.txt; dev: requirements-dev.txt too
+#   tools/setup.sh run|dev [EXTRA[,EXTRA...]]      run: requirements.txt; dev: also requirements-dev.txt and the extra that tests need
 #
 # Needs no root, no apt and no compiler. $PYTHON names the interpreter where the search below does not find it.
 set -euo pipefail
@@ -124,12 +124,12 @@ main() {
     [ "$(uname -sm)" = "Linux x86_64" ] || fail "NNabla 1.39 has wheels for Linux on x86-64; this is $(uname -sm)"
     case $scope in
         run) ;;
-        dev) files+=(requirements-dev.txt) ;;
+        dev) files+=(requirements-dev.txt requirements-augment.txt) ;;
         *) fail "unknown scope '$scope'; expected run or dev" ;;
     esac
     for extra in $(tr ',' ' ' <<<"${2:-}"); do
         [ -f "requirements-$extra.txt" ] || fail "EXTRAS: '$extra' is not there; known:$(ls requirements-*.txt | sed 's/requirements-\(.*\)\.txt/ \1/' | tr -d '\n')"
-        files+=("requirements-$extra.txt")
+        [[ " ${files[*]} " == *" requirements-$extra.txt "* ]] || files+=("requirements-$extra.txt")
     done
     if command -v flock >/dev/null; then # two makes at a time: the second waits and finds everything there
         exec 9<requirements.txt
