@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from centernet.imaging import io
 
 CocoTree = dict[str, Any]
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +22,15 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Parsed annotations must not end up in the user's own cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return tmp_path / "xdg" / "centernet"
+
+
+@pytest.fixture
+def numbered(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Samples for the tests of the loader; worker processes import the module too."""
+    monkeypatch.syspath_prepend(str(PROGRAMS))
+    import numbered
+
+    return numbered
 
 
 @pytest.fixture

@@ -1,35 +1,35 @@
-"""Batches in order, made by threads ahead of time: OpenCV and large NumPy operations release the interpreter's lock."""
+"""Batches in order, made ahead of time by worker processes, or one by one in this process."""
 
 from __future__ import annotations
 
-import threading
-import time
+import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from multiprocessing import util
+from time import perf_counter
+from typing import Literal
 
-import numpy as np
-
-from centernet.data import sampler
-from centernet.data.pipeline import Item
+from centernet.data import memory, sampler
+from centernet.data.batch_slots import Filling, Job, Slots
+from centernet.data.in_process import InProcess
+from centernet.data.samples import LoaderError, Source
+from centernet.data.shared_memory import batch_bytes
+from centernet.data.worker_pool import StartMethod, WorkerPool
 from centernet.errors import ConfigError
-from centernet.imaging import io
 from centernet.structures import Array
 
+__all__ = ["Batch", "Loader", "LoaderError", "Source"]
 
-class Source(Protocol):
-    """What the loader needs of a pipeline; `item` is called from several threads."""
-
-    def __len__(self) -> int: ...
-
-    def item(self, epoch: int, index: int, *, out: Mapping[str, Array] | None = None) -> Item: ...
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples side by side: arrays of shape (batch, ...), C-contiguous, and the image file behind each sample."""
+    """Samples side by side: arrays of shape (batch, ...), C-contiguous, and the image file behind each sample.
+
+    The arrays are overwritten when the next batch is asked for.
+    """
 
     arrays: dict[str, Array]
     names: list[str]
@@ -38,8 +38,14 @@ class Batch:
 class Loader:
     """This process's share of the batches of an epoch; the same bytes for any number of workers and of processes.
 
+    Workers are processes that write their samples into memory shared with this one: 1 + `prefetch` batches, whatever the
+    number of workers. They start with the first batch and stay until `close` (or the end of a `with`, or of the program),
+    after which the next epoch would start them again. However this process ends, they end too and leave nothing behind.
+
     wait_seconds: how long the consumer has waited for batches so far, over all epochs.
     batches_per_epoch: the same on every process.
+    bad_images: {index: why} of the samples whose place another one took. num_emptied: samples that a transform left without
+        any object. Both count what was delivered.
     """
 
     def __init__(
@@ -55,129 +61,165 @@ class Loader:
         fill_last: bool = True,
         workers: int = 0,
         prefetch: int = 2,
+        epochs: int | None = None,
+        start_method: StartMethod = "forkserver",
+        sample_seconds: float | None = 120.0,
+        on_bad: Literal["stop", "skip"] = "stop",
     ) -> None:
-        """Prepare; threads exist only while an epoch is iterated.
+        """Prepare; nothing is started yet.
 
         Args:
-            source: makes the samples.
+            source: makes the samples; must not change any more.
             global_batch: samples in one step over all processes.
             rank, size: this process, and how many there are.
             seed, shuffle, drop_last, fill_last: see `sampler.batches_for_rank`; a batch without samples has no arrays.
-            workers: threads; 0 makes each batch when it is asked for.
-            prefetch: batches in the making besides the one in use, >= 1. Up to 1 + prefetch are in memory.
+            workers: processes; 0 makes each batch when it is asked for.
+            prefetch: batches in the making besides the one in use, >= 1. 1 + prefetch are in memory (1 without workers).
+            epochs: how many follow each other, 0 being the first: the end of one is used to prepare the next. None: unknown.
+            start_method: of the workers. "forkserver" and "spawn" do not mind CUDA, MPI or threads in this process.
+            sample_seconds: how long a worker may be at one sample; None: for ever.
+            on_bad: whether a sample that raises anything but a `CenterNetError`, hangs or ends its worker ends the run, or
+                gives its place to the next one. (Files that cannot be read are the source's business.)
 
         Raises:
-            ConfigError: a number out of range, or no batch comes out of this data set.
+            ConfigError: a number out of range, more memory needed than there is, or no batch comes out of this data set.
         """
-        if workers < 0 or prefetch < 1:
-            raise ConfigError(f"workers={workers}, prefetch={prefetch}: expected workers >= 0 and prefetch >= 1")
-        self.source, self.workers, self.prefetch = source, workers, prefetch
+        if workers < 0 or prefetch < 1 or (sample_seconds is not None and sample_seconds <= 0):
+            raise ConfigError(
+                f"workers={workers}, prefetch={prefetch}, sample_seconds={sample_seconds}: "
+                "expected workers >= 0, prefetch >= 1 and sample_seconds > 0"
+            )
+        self.source, self.workers, self.prefetch, self.epochs = source, workers, prefetch, epochs
         self.global_batch, self.rank, self.size = global_batch, rank, size
         self.seed, self.shuffle, self.drop_last, self.fill_last = seed, shuffle, drop_last, fill_last
+        self.start_method, self.sample_seconds, self.on_bad = start_method, sample_seconds, on_bad
         self.wait_seconds = 0.0
-        self._indices(epoch=0, start_batch=0)  # raises what is wrong with the numbers now, not in the first epoch
+        self.bad_images: dict[int, str] = {}
+        self.num_emptied = 0
+        self._jobs(0, 0)  # raises what is wrong with the numbers now, not in the first epoch
         self.batches_per_epoch = sampler.num_batches(len(source), global_batch=global_batch, drop_last=drop_last)
+        memory.check(batch_bytes(source.specs(0), self._batch), prefetch=prefetch, workers=workers)
+        self._maker: WorkerPool | InProcess | None = None
+        self._plan: Iterator[Job] = iter(())
+        self._asked: deque[tuple[int, int]] = deque()  # (epoch, number) of the batches in the making
+        self._iteration = 0
 
     def __len__(self) -> int:
         return self.batches_per_epoch
 
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and free the memory, but for arrays still in use."""
+        if self._maker is not None:
+            self._finalize()
+            self._maker = None
+            self._asked.clear()
+            self._iteration += 1
+
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch in order, from `start_batch` on.
+        """The batches of an epoch in order, from `start_batch` on. Beginning another iteration ends this one.
 
-        An error in a sample is raised here, when its batch is due. Leaving the iteration early ends the threads.
+        Raises:
+            CenterNetError: a sample has an error, raised when its batch is due.
+            LoaderError: a sample or its worker failed unexpectedly, with `on_bad` "stop" or again and again.
+            RuntimeError: another iteration began.
         """
-        indices = self._indices(epoch=epoch, start_batch=start_batch)
-        if not self.workers:
-            return self._timed(_assemble(self.source, epoch, batch) for batch in indices)
-        return self._timed(self._ahead(epoch, indices))
+        if start_batch >= self.batches_per_epoch:
+            return
+        self._seek(epoch, start_batch)
+        iteration = self._iteration
+        for _ in range(start_batch, self.batches_per_epoch):
+            if iteration != self._iteration:
+                raise RuntimeError("another iteration over this loader has begun, or it was closed")
+            began = perf_counter()
+            filling = self._next()
+            self.wait_seconds += perf_counter() - began
+            yield self._delivered(filling)
 
-    def _indices(self, *, epoch: int, start_batch: int) -> Iterator[Array]:
-        return sampler.batches_for_rank(
+    @property
+    def _batch(self) -> int:
+        """The largest number of samples in this process's share of a batch."""
+        return -(-self.global_batch // self.size)
+
+    def _jobs(self, epoch: int, start: int) -> Iterator[Job]:
+        batches = sampler.batches_for_rank(
             len(self.source),
             global_batch=self.global_batch,
             rank=self.rank,
             size=self.size,
             seed=self.seed,
             epoch=epoch,
-            start=start_batch,
+            start=start,
             drop_last=self.drop_last,
             fill_last=self.fill_last,
             shuffle=self.shuffle,
         )
+        return (Job(epoch, start + number, indices) for number, indices in enumerate(batches))
 
-    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _planned(self, epoch: int, start: int) -> Iterator[Job]:
+        yield from self._jobs(epoch, start)
+        for later in range(epoch + 1, self.epochs or 0):
+            yield from self._jobs(later, 0)
+
+    def _seek(self, epoch: int, start: int) -> None:
+        """Make sure that the next batch is this one, which looking ahead may have begun with."""
+        self._iteration += 1
+        maker = self._made_ready()
+        maker.release()
+        if not self._asked or self._asked[0] != (epoch, start):
+            maker.drop()
+            self._asked.clear()
+            self._plan = self._planned(epoch, start)
+
+    def _made_ready(self) -> WorkerPool | InProcess:
+        if self._maker is None:
+            if self.workers:
+                self._maker = WorkerPool(
+                    self.source,
+                    Slots(1 + self.prefetch, self._batch),
+                    workers=self.workers,
+                    start_method=self.start_method,
+                    sample_seconds=self.sample_seconds,
+                    is_skipping=self.on_bad == "skip",
+                )
+            else:
+                self._maker = InProcess(self.source, Slots(1, self._batch), is_skipping=self.on_bad == "skip")
+            # Early at exit: multiprocessing itself would wait for workers that do not listen to SIGTERM.
+            self._finalize = util.Finalize(self, self._maker.close, exitpriority=100)
+        return self._maker
+
+    def _next(self) -> Filling:
+        maker = self._made_ready()
+        maker.release()
         try:
-            while True:
-                began = time.perf_counter()
-                batch = next(batches, None)
-                self.wait_seconds += time.perf_counter() - began
-                if batch is None:
-                    return
-                yield batch
-        finally:
-            batches.close()  # type: ignore[attr-defined]
+            while maker.has_room and (job := next(self._plan, None)) is not None:
+                maker.put(job)
+                self._asked.append((job.epoch, job.number))
+            filling = maker.get()
+        except (LoaderError, OSError) as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise ConfigError(f"no memory for another batch: {error.strerror}; use a smaller batch, prefetch or input") from error
+            raise
+        self._asked.popleft()
+        for outcome in filling.outcomes:
+            if outcome is not None and outcome.error is not None:
+                raise outcome.error
+        return filling
 
-    def _ahead(self, epoch: int, indices: Iterator[Array]) -> Iterator[Batch]:
-        io.limit_threads(1)  # the workers are the threads; OpenCV's own would only get in each other's way
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="loader")
-        pending: deque[_PendingBatch] = deque()
-        try:
-            for batch in indices:
-                pending.append(_PendingBatch(pool, self.source, epoch, batch))
-                if len(pending) > self.prefetch:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Slots:
-    """The arrays of one batch, allocated when its first sample shows names, shapes and types."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.arrays: dict[str, Array] = {}
-        self._lock = threading.Lock()
-
-    def at(self, number: int) -> dict[str, Array] | None:
-        """Where sample `number` belongs, if that is known already."""
-        return {name: array[number, ...] for name, array in self.arrays.items()} or None
-
-    def store(self, number: int, item: Item, slot: Mapping[str, Array] | None) -> None:
-        """Copy what was not written in place."""
-        with self._lock:
-            if not self.arrays:
-                made = {name: np.asarray(array) for name, array in item.arrays.items()}
-                self.arrays = {name: np.empty((self.count, *array.shape), array.dtype) for name, array in made.items()}
-        for name, array in item.arrays.items():
-            if slot is None or array is not slot.get(name):
-                self.arrays[name][number] = array
-
-
-def _assemble(source: Source, epoch: int, indices: Array) -> Batch:
-    slots = _Slots(len(indices))
-    names = [_fill(source, epoch, int(index), slots, number) for number, index in enumerate(indices)]
-    return Batch(slots.arrays, names)
-
-
-def _fill(source: Source, epoch: int, index: int, slots: _Slots, number: int) -> str:
-    slot = slots.at(number)
-    item = source.item(epoch, index, out=slot)
-    slots.store(number, item, slot)
-    return item.name
-
-
-class _PendingBatch:
-    """A batch whose samples are being made, in any order."""
-
-    def __init__(self, pool: ThreadPoolExecutor, source: Source, epoch: int, indices: Array) -> None:
-        self.slots = _Slots(len(indices))
-        self.samples: list[Future[str]] = [
-            pool.submit(_fill, source, epoch, int(index), self.slots, number) for number, index in enumerate(indices)
-        ]
-
-    def result(self) -> Batch:
-        """Wait for all of them; the first error in the batch's order is raised."""
-        names = [sample.result() for sample in self.samples]  # first, since the slots are allocated by a sample
-        return Batch(self.slots.arrays, names)
+    def _delivered(self, filling: Filling) -> Batch:
+        outcomes = [outcome for outcome in filling.outcomes if outcome is not None]
+        for outcome in outcomes:
+            for index, reason in outcome.skipped:
+                if index not in self.bad_images:
+                    LOG.warning("%s; another sample takes its place", reason)
+                    self.bad_images[index] = reason
+            if outcome.is_emptied and not self.num_emptied:
+                LOG.warning("%s: a transform left no object of it; such samples are kept as empty images, and counted", outcome.name)
+            self.num_emptied += outcome.is_emptied
+        return Batch(filling.arrays if outcomes else {}, [outcome.name for outcome in outcomes])

@@ -1,0 +1,82 @@
+"""The memory that batches are made in: a few slots, used over and over."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from centernet.data.pipeline import ArraySpec
+from centernet.data.samples import Outcome, clear
+from centernet.data.shared_memory import SharedMemory, batch_arrays, batch_bytes
+from centernet.structures import Array
+
+
+@dataclass(frozen=True)
+class Job:
+    """This process's share of batch `number` of an epoch: which samples it is made of."""
+
+    epoch: int
+    number: int
+    indices: Array
+
+
+class Filling:
+    """A batch in the making.
+
+    arrays: (n, ...) each, in the memory of slot number `slot`. waiting: positions that nobody works at.
+    missing: how many samples are not there yet. outcomes: of those that are.
+    """
+
+    def __init__(self, job: Job, slot: int, arrays: Mapping[str, Array]) -> None:
+        self.job, self.slot = job, slot
+        self.arrays = {name: array[: len(job.indices)] for name, array in arrays.items()}
+        self.waiting = deque(range(len(job.indices)))
+        self.missing = len(job.indices)
+        self.outcomes: list[Outcome | None] = [None] * len(job.indices)
+
+    def place(self, position: int) -> dict[str, Array]:
+        """Where a sample belongs."""
+        return {name: array[position, ...] for name, array in self.arrays.items()}
+
+    def settle(self, position: int, outcome: Outcome) -> None:
+        """Note what became of a sample."""
+        self.outcomes[position] = outcome
+        self.missing -= 1
+
+    def give_up(self) -> None:
+        """Make no more than what is being worked at."""
+        self.missing -= len(self.waiting)
+        self.waiting.clear()
+
+
+class Slots:
+    """Room for `count` batches of up to `batch` samples each.
+
+    memory: one for each slot. It holds zeros or samples with the arrays that are asked for, never others.
+    """
+
+    def __init__(self, count: int, batch: int) -> None:
+        self.memory = [SharedMemory(0) for _ in range(count)]
+        self.batch = batch
+        self._free = list(range(count))
+        self._specs: list[dict[str, ArraySpec]] = [{} for _ in range(count)]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free."""
+        return bool(self._free)
+
+    def take(self, job: Job, specs: dict[str, ArraySpec]) -> Filling:
+        """A free slot for a job whose samples have these arrays; OSError where there is not enough memory."""
+        slot = self._free.pop(0)
+        self.memory[slot].grow(batch_bytes(specs, self.batch))
+        arrays = batch_arrays(self.memory[slot], specs, self.batch)
+        if specs != self._specs[slot]:
+            clear(arrays)
+            self._specs[slot] = specs
+        return Filling(job, slot, arrays)
+
+    def give_back(self, filling: Filling) -> None:
+        """The slot's arrays may be overwritten."""
+        self._free.append(filling.slot)

@@ -1,0 +1,260 @@
+"""Batches made by worker processes: who makes which sample, and what happens when one fails, hangs or dies."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import selectors
+import signal
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from multiprocessing import util
+from time import monotonic
+from typing import Literal
+
+from centernet.data.batch_slots import Filling, Job, Slots
+from centernet.data.parcel import Parcel
+from centernet.data.samples import LoaderError, Lost, Outcome, Source, Task, clear
+from centernet.data.worker import NOT_FOR_WORKERS, Worker
+from centernet.errors import CenterNetError
+
+LOG = logging.getLogger(__name__)
+
+StartMethod = Literal["forkserver", "spawn", "fork"]
+
+QUEUE = 3  # samples a worker has been asked for, so that it has work while this process is busy
+START_SECONDS = 300.0  # for a worker to come up, which may have to load its modules from a slow disk
+PATIENCE = 0.5  # seconds for a worker to finish its sample when nobody wants it any more
+TICK = 1.0  # seconds between looks at the clock
+
+
+class WorkerPool:
+    """Makes the batches that are asked for, in their order. One thread of this process keeps the workers busy.
+
+    Its methods are for the consumer's thread. What is wrong with a sample is in its outcome; what is wrong with the workers
+    as such is raised by `get`, and then the pool can only be closed.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        slots: Slots,
+        *,
+        workers: int,
+        start_method: StartMethod,
+        sample_seconds: float | None,
+        is_skipping: bool,
+    ) -> None:
+        """Start the workers. Arguments: see `Loader`; is_skipping: another sample takes the place of one that is lost."""
+        self._source, self._slots, self._num_workers = source, slots, workers
+        self._sample_seconds = sample_seconds
+        self._context, self._parcel = multiprocessing.get_context(start_method), Parcel(source)
+        self._workers: list[Worker] = []
+        self._fillings: deque[Filling] = deque()
+        self._in_use: Filling | None = None
+        self._lost = Lost(source, is_skipping=is_skipping)
+        self._failure: CenterNetError | None = None
+        self._is_closing = self._is_ended = False
+        self._changed = threading.Condition()  # guards fillings, failure and the two flags
+        self._selector = selectors.DefaultSelector()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._selector.register(self._wake, selectors.EVENT_READ, self._woken)
+        util.register_after_fork(self, WorkerPool._close_descriptors)
+        self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
+        self._thread.start()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `put` may be called."""
+        return self._slots.has_room
+
+    def put(self, job: Job) -> None:
+        """Ask for a batch, to be had by `get` when it is the oldest one; OSError where there is not enough memory."""
+        filling = self._slots.take(job, self._source.specs(job.epoch))
+        with self._changed:
+            self._fillings.append(filling)
+            self._stir()
+
+    def get(self) -> Filling:
+        """Wait for the oldest batch; its arrays are valid until `release`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure or not self._fillings[0].missing)
+            if self._failure:
+                raise self._failure
+            self._in_use = self._fillings.popleft()
+            return self._in_use
+
+    def release(self) -> None:
+        """The batch got last is not needed any more."""
+        if self._in_use is not None:
+            self._slots.give_back(self._in_use)
+            self._in_use = None
+
+    def drop(self) -> None:
+        """Forget all batches asked for. Waits for the samples that are in the making, since they are made in the slots."""
+        with self._changed:
+            for filling in self._fillings:
+                filling.give_up()
+            self._changed.wait_for(lambda: self._failure or not any(filling.missing for filling in self._fillings))
+            while self._fillings:
+                self._slots.give_back(self._fillings.popleft())
+
+    def close(self) -> None:
+        """End the workers."""
+        with self._changed:
+            self._is_closing = True
+            self._stir()
+        if threading.current_thread() is not self._thread:  # which may collect garbage
+            self._thread.join()
+
+    def _stir(self) -> None:
+        if not self._is_ended:
+            os.eventfd_write(self._wake, 1)
+
+    def _woken(self) -> None:
+        os.eventfd_read(self._wake)
+
+    # What follows runs in the pool's own thread.
+
+    def _run(self) -> None:
+        # Processes inherit the mask, so that Ctrl-C cannot hit them before they have made up their minds.
+        signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_WORKERS)
+        try:
+            looked = monotonic()
+            while not self._is_closing:
+                is_complete = len(self._workers) == self._num_workers
+                if not is_complete:
+                    self._start_worker()
+                self._hand_out()
+                for key, _ in self._selector.select(TICK if is_complete else 0):
+                    key.data()
+                now = monotonic()
+                self._check_time(now, paused=now - looked - TICK)
+                looked = now
+        except CenterNetError as error:
+            self._fail(error)
+        except Exception as error:
+            LOG.exception("the loader's thread failed")
+            self._fail(LoaderError(f"the loader failed: {type(error).__name__}: {error}"))
+        finally:
+            self._end()
+
+    def _fail(self, error: CenterNetError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.dismiss()
+        deadline = monotonic() + PATIENCE
+        for worker in self._workers:
+            worker.end(patience=max(0.0, deadline - monotonic()))
+        with self._changed:
+            self._is_ended = True
+            self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        self._selector.close()
+        with suppress(OSError):
+            os.close(self._wake)
+
+    def _start_worker(self) -> None:
+        try:
+            worker = Worker(self._context, self._parcel, self._slots.memory, self._slots.batch, began=monotonic())
+        except OSError as error:
+            raise LoaderError(
+                f"only {len(self._workers)} of {self._num_workers} worker processes could be started: {error.strerror}; use fewer workers"
+            ) from error
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise LoaderError(f"what makes the samples cannot be sent to worker processes: {error}; workers=0 does without them") from error
+        self._workers.append(worker)
+        self._selector.register(worker.connection, selectors.EVENT_READ, partial(self._hear, worker))
+        self._selector.register(worker.process.sentinel, selectors.EVENT_READ, partial(self._bury, worker))
+
+    def _hand_out(self) -> None:
+        """Give every worker something to do, the oldest batch first."""
+        with self._changed:
+            for filling in self._fillings:
+                while filling.waiting:
+                    idle = [worker for worker in self._workers if worker.is_ready and len(worker.tasks) < QUEUE]
+                    if not idle:
+                        return
+                    position = filling.waiting[0]
+                    task = self._lost.task(filling.slot, position, filling.job.epoch, int(filling.job.indices[position]))
+                    min(idle, key=lambda worker: len(worker.tasks)).ask(task, now=monotonic())
+                    filling.waiting.popleft()
+
+    def _hear(self, worker: Worker) -> None:
+        """Take a worker's answer."""
+        if worker not in self._workers:
+            return
+        try:
+            outcome = worker.answer(now=monotonic())
+        except (EOFError, OSError):
+            self._bury(worker)
+        else:
+            if outcome is not None:
+                self._settle(worker.tasks.popleft(), outcome)
+
+    def _settle(self, task: Task, outcome: Outcome) -> None:
+        judged = self._lost.judged(task, outcome)
+        with self._changed:
+            filling = next(filling for filling in self._fillings if filling.slot == task.slot)
+            if judged is None:
+                filling.waiting.appendleft(task.position)
+                return
+            filling.settle(task.position, judged)
+            if not filling.missing:
+                self._changed.notify_all()
+
+    def _bury(self, worker: Worker) -> None:
+        """A worker has died."""
+        with suppress(EOFError, OSError):
+            while worker in self._workers and worker.connection.poll():
+                self._hear(worker)  # what it said before
+        if worker in self._workers:
+            self._replace(worker, "its worker process {ending}; out of memory, or a crash in a library")
+
+    def _check_time(self, now: float, *, paused: float) -> None:
+        """End the workers that take too long. paused: how long this process itself stood still, which is no fault of theirs."""
+        for worker in list(self._workers):
+            if paused > TICK:
+                worker.began += paused
+            limit = self._sample_seconds if worker.is_ready else START_SECONDS
+            is_working = bool(worker.tasks) or not worker.is_ready
+            if limit is not None and is_working and now - worker.began > limit and not worker.connection.poll():
+                self._replace(worker, f"not done after {now - worker.began:.0f} s (the limit is {limit:g} s); its worker process was ended")
+
+    def _replace(self, worker: Worker, reason: str) -> None:
+        """End a worker, for another to be started; the sample it was on is lost, for a reason in which {ending} says how it ended."""
+        self._selector.unregister(worker.connection)
+        self._selector.unregister(worker.process.sentinel)
+        self._workers.remove(worker)
+        reason = reason.replace("{ending}", _ending(worker.end()))
+        if not worker.is_ready:
+            raise LoaderError(f"a worker process did not come up: {reason}; what it said about it is above")
+        self._take_over(worker.tasks, reason)
+
+    def _take_over(self, tasks: Sequence[Task], reason: str) -> None:
+        """What a worker leaves behind: the first task was in the making, and its place may hold half a sample."""
+        if not tasks:
+            LOG.warning("an idle worker is replaced: %s", reason)
+            self._lost.count(reason)
+            return
+        lost, *others = tasks
+        fillings = {filling.slot: filling for filling in self._fillings}
+        for task in reversed(others):
+            fillings[task.slot].waiting.appendleft(task.position)
+        name = self._source.name((lost.index + lost.first) % len(self._source))
+        clear(fillings[lost.slot].place(lost.position))
+        self._settle(lost, Outcome(name, error=LoaderError(f"{name}: {reason}")))
+
+
+def _ending(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

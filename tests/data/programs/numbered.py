@@ -1,0 +1,70 @@
+"""Samples that say which they are, and that misbehave on request; in a module of its own, since workers import it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from centernet.data.pipeline import Item
+from centernet.errors import DataError
+
+COUNT = 11
+
+
+class Numbered:
+    """`COUNT` samples. image: (2, 3) float32, 100 * epoch + index; drawn: 1 at the sample's index, the previous 1 being erased.
+
+    acts: index -> kill | exit | hang | hang_in_c | raise | broken | skip | empty. seconds: what odd samples take.
+    wide_epochs: in those the image is (2, 6).
+    """
+
+    def __init__(self, acts: Mapping[int, str] | None = None, *, seconds: float = 0.0, wide_epochs: tuple[int, ...] = ()) -> None:
+        self.acts, self.seconds, self.wide_epochs = dict(acts or {}), seconds, wide_epochs
+        self.table = np.arange(COUNT, dtype=np.float32)
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def name(self, index: int) -> str:
+        return f"file {index}"
+
+    def specs(self, epoch: int) -> dict[str, Any]:
+        width = 6 if epoch in self.wide_epochs else 3
+        floats = np.dtype(np.float32)
+        return {"image": ((2, width), floats), "drawn": ((COUNT,), floats), "count": ((), np.dtype(np.int32))}
+
+    def item(self, epoch: int, index: int, *, out: Mapping[str, Any] | None = None, first: int = 0) -> Item:
+        assert out is not None
+        number = (index + first) % COUNT
+        time.sleep(self.seconds * (number % 2))
+        before = int(out["count"])
+        out["drawn"][before] = 0
+        out["drawn"][number] = 1
+        act = self.acts.get(number)
+        if act is not None:
+            _act(act, number)
+        out["image"][...] = 100 * epoch + self.table[number]
+        skipped = ((number, f"file {number}: broken"),) if act == "skip" else ()
+        arrays = {"image": out["image"], "drawn": out["drawn"], "count": np.asarray(number, np.int32)}
+        return Item(arrays, self.name(number), skipped, act == "empty")
+
+
+def _act(act: str, number: int) -> None:
+    if act == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif act == "exit":
+        os._exit(7)
+    elif act == "hang":
+        time.sleep(1000)
+    elif act == "hang_in_c":
+        re.match(r"(a+)+$", "a" * 60 + "b")  # years, without giving the interpreter's lock away
+    elif act == "raise":
+        raise ZeroDivisionError("a bug")
+    elif act == "broken":
+        raise DataError(f"file {number}: broken")
