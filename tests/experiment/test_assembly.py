@@ -53,12 +53,13 @@ def losses_of_three_steps(config: ExperimentConfig, color_on: ColorOn) -> list[d
     )
     with assembly.network.parameter_scope():
         loader = Loader(pipeline, global_batch=4)
-        return [step.run(batch.arrays, 1e-3).losses for epoch in (0, 1) for batch in loader.epoch(epoch)][:3]
+        # So small a rate, since rounding alone turns some gradients of a tiny network, which the solver makes full steps of.
+        return [step.run(batch.arrays, 1e-6).losses for epoch in (0, 1) for batch in loader.epoch(epoch)][:3]
 
 
 def test_training_is_the_same_wherever_colours_are_made(experiment: ExperimentConfig) -> None:
     on_host, on_device = (losses_of_three_steps(experiment, color_on) for color_on in ("host", "device"))  # type: ignore[arg-type]
     assert len(on_host) == 3
     for expected, found in zip(on_host, on_device, strict=True):
-        assert found == pytest.approx(expected, rel=1e-3)
-    assert on_host[0] != on_host[1]
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert on_host[0] != pytest.approx(on_host[1], rel=1e-2)
