@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from centernet.data.datasets.base import DetectionDataset
 from centernet.data.loader import Loader
-from centernet.data.pipeline import Pipeline
+from centernet.data.pipeline import ColorOn, Encode, Pipeline
 from centernet.engine.communicator import Communicator
 from centernet.errors import ConfigError, DataError
 from centernet.experiment.assembly import Assembly, open_split
@@ -35,28 +35,53 @@ def open_splits(data: DataConfig) -> tuple[DetectionDataset, DetectionDataset]:
     return training, validation
 
 
+def pipeline(
+    config: ExperimentConfig,
+    assembly: Assembly,
+    dataset: DetectionDataset,
+    *,
+    is_training: bool,
+    color_on: ColorOn = "host",
+    encode: Encode | None = None,
+) -> Pipeline:
+    """The samples of one split, as the network and the losses are fed with them; `encode` makes the targets, None: the task."""
+    return Pipeline(
+        dataset,
+        assembly.grid,
+        encode or assembly.task.encode,
+        augment=config.data.augment if is_training else None,
+        channels=assembly.description.input_channels,
+        layout=assembly.network.layout,
+        seed=config.train.seed,
+        on_bad_image=config.data.on_bad_image,
+        color_on=color_on,
+    )
+
+
 def load(
-    config: ExperimentConfig, assembly: Assembly, training: DetectionDataset, validation: DetectionDataset, communicator: Communicator
+    config: ExperimentConfig,
+    assembly: Assembly,
+    training: DetectionDataset,
+    validation: DetectionDataset,
+    communicator: Communicator,
+    *,
+    on_gpu: bool = False,
 ) -> Data:
-    """The loaders of this process; ConfigError where the global batch cannot be shared."""
+    """The loaders of this process; ConfigError where the global batch cannot be shared.
+
+    on_gpu: whether the network is trained on one, where colours are made unless the configuration says otherwise.
+    """
     data, seed = config.data, config.train.seed
     if communicator.size > 1:
         limit_threads(1)
     batch = global_batch(config.train, communicator.size)
+    automatic: ColorOn = "device" if on_gpu else "host"
+    color_on = automatic if data.color_on == "auto" else data.color_on
 
     def loader(dataset: DetectionDataset, *, is_training: bool) -> Loader:
-        pipeline = Pipeline(
-            dataset,
-            assembly.grid,
-            assembly.task.encode,
-            augment=data.augment if is_training else None,
-            channels=assembly.description.input_channels,
-            layout=assembly.network.layout,
-            seed=seed,
-            on_bad_image=data.on_bad_image,
-        )
+        where: ColorOn = color_on if is_training else "host"
         return Loader(
-            pipeline,
+            pipeline(config, assembly, dataset, is_training=is_training, color_on=where),
             global_batch=batch,
             rank=communicator.rank,
             size=communicator.size,

@@ -12,6 +12,7 @@ from centernet.engine.precision import LossScalingConfig
 from centernet.engine.schedule import ScheduleConfig
 from centernet.engine.solver import SolverConfig
 from centernet.errors import STRICT
+from centernet.geometry.nms import SoftNms
 from centernet.plugins import plugin_config
 
 Positive = Annotated[int, Field(gt=0)]
@@ -41,6 +42,8 @@ class DataConfig:
     root: folder the data set's paths are relative to (`--data_dir`). input_size: (height, width) of the network input.
     augment: null switches all of it off. workers: threads that prepare batches, per process; 0 prepares them in between.
     on_bad_image: an image that cannot be read ends the run, or the next sample takes its place.
+    color_on: where colours are varied and normalised: by the workers, or by the network's device, to which batches then travel
+    as bytes. auto: on a GPU by the device; NNabla's functions for the CPU take several times as long as OpenCV's.
     """
 
     dataset: DatasetSection
@@ -50,6 +53,7 @@ class DataConfig:
     workers: Annotated[int, Field(ge=0)] = 2
     prefetch: Positive = 2
     on_bad_image: Literal["stop", "skip"] = "stop"
+    color_on: Literal["auto", "host", "device"] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -102,6 +106,10 @@ class TestConfig:
 
     keep_resolution: the image's own size, padded to a multiple of 32, instead of `data.input_size`.
     scales: image scales whose detections are merged.
+    flip_test: also look at the mirror image; heatmaps and sizes of both are averaged.
+    nms: suppress also at a single scale; with several it is always done.
+    soft_nms: how to suppress; null merges scales without, as the predecessor does. soft_nms_reference: as the official code
+    does it, faults included, to reproduce its numbers.
     """
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
@@ -110,7 +118,15 @@ class TestConfig:
     max_detections: Positive = 128
     keep_resolution: bool = False
     scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1.0,)
+    flip_test: bool = False
+    nms: bool = False
+    soft_nms: SoftNms | None = SoftNms()
+    soft_nms_reference: bool = False
     batch_size: Positive = 8
+
+    def __post_init__(self) -> None:
+        if self.soft_nms is None and (self.nms or self.soft_nms_reference):
+            raise ValueError("nms and soft_nms_reference need to know how to suppress: soft_nms must not be null")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

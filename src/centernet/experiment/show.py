@@ -11,6 +11,7 @@ import numpy as np
 from centernet.data import sampler
 from centernet.data.pipeline import COLOR, Encode, Pipeline
 from centernet.experiment.assembly import assemble, open_split
+from centernet.experiment.batches import pipeline
 from centernet.experiment.output import make_folder
 from centernet.experiment.schema import ExperimentConfig
 from centernet.imaging import color, draw
@@ -65,18 +66,10 @@ def show(config: ExperimentConfig, folder: Path, *, num_samples: int, epoch: int
     assembly = assemble(config, dataset.classes, dataset.normalization)
     make_folder(folder)
     seen: list[Sample] = []
-    pipeline = Pipeline(
-        dataset,
-        assembly.grid,
-        _recording(assembly.task, seen),
-        augment=config.data.augment,
-        seed=config.train.seed,
-        on_bad_image=config.data.on_bad_image,
-        color_on="device",
-    )
+    samples = pipeline(config, assembly, dataset, is_training=True, color_on="device", encode=_recording(assembly.task, seen))
     indices = sampler.order(len(dataset), seed=config.train.seed, epoch=epoch)[:num_samples]
-    fed = [_feed(pipeline, seen, epoch, int(index), dataset.normalization) for index in indices]
-    grid = pipeline.grid_of(epoch)
+    fed = [_feed(samples, seen, epoch, int(index), dataset.normalization) for index in indices]
+    grid = samples.grid_of(epoch)
     title = f"epoch {epoch}, input {grid.height}x{grid.width}"
     files = _write(folder, "samples", f"Training samples: {title}", [_boxes_tile(one, dataset.classes.names) for one in fed])
     for name in _heatmap_names(assembly.task):
@@ -100,8 +93,8 @@ def _recording(task: Task, seen: list[Sample]) -> Encode:
     return encode
 
 
-def _feed(pipeline: Pipeline, seen: list[Sample], epoch: int, index: int, normalization: Normalization) -> _Fed:
-    item = pipeline.item(epoch, index)
+def _feed(samples: Pipeline, seen: list[Sample], epoch: int, index: int, normalization: Normalization) -> _Fed:
+    item = samples.item(epoch, index)
     sample = seen[-1]
     normalized = color.apply_color(sample.image, item.arrays[COLOR])
     levels = (normalized * np.asarray(normalization.std) + np.asarray(normalization.mean)) * 255

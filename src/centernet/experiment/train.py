@@ -102,7 +102,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
         _warn_of_overwriting(folder, start)
     training, validation = open_splits(config.data)
     assembly = assemble(config, training.classes, training.normalization)
-    data = load(config, assembly, training, validation, communicator)
+    data = load(config, assembly, training, validation, communicator, on_gpu=place.device.is_gpu)
     make_folder(folder)
     with assembly.network.parameter_scope():
         network_start = _initialise(config, assembly, start)

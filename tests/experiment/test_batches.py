@@ -1,0 +1,51 @@
+"""The loaders of an experiment: who makes the colours of their batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from centernet import config as configuration
+from centernet.engine.communicator import Single
+from centernet.experiment.assembly import assemble
+from centernet.experiment.batches import load, open_splits
+from centernet.experiment.schema import ExperimentConfig
+
+
+def experiment(root: Path, **data: Any) -> ExperimentConfig:
+    tree: dict[str, Any] = {
+        "task": {"name": "ctdet"},
+        "data": {
+            "dataset": {"name": "shapes", "num_train": 4, "num_val": 4, "image_size": 64},
+            "root": str(root),
+            "input_size": [64, 64],
+            "workers": 0,
+            **data,
+        },
+        "model": {
+            "backbone": {"name": "resnet", "num_layers": 18},
+            "neck": {"name": "deconv"},
+            "head": {"name": "conv", "hidden_channels": 8},
+        },
+        "train": {"batch_size": 4},
+    }
+    return configuration.validate(ExperimentConfig, tree, source="test")
+
+
+@pytest.mark.parametrize(
+    ("typed", "on_gpu", "is_bytes"),
+    [({}, False, False), ({}, True, True), ({"color_on": "host"}, True, False), ({"color_on": "device"}, False, True)],
+)
+def test_batches_to_train_on_travel_as_bytes_where_the_device_colours_them(
+    tmp_path: Path, typed: dict[str, str], on_gpu: bool, is_bytes: bool
+) -> None:
+    config = experiment(tmp_path, **typed)
+    training, validation = open_splits(config.data)
+    data = load(config, assemble(config, training.classes, training.normalization), training, validation, Single(), on_gpu=on_gpu)
+    arrays = next(iter(data.train_loader.epoch(0))).arrays
+    assert (arrays["image"].dtype == np.uint8) == is_bytes
+    assert ("color" in arrays) == is_bytes
+    assert next(iter(data.validation_loader.epoch(0))).arrays["image"].dtype == np.float32
