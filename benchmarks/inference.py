@@ -20,7 +20,7 @@ from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, Options, detector
 from centernet.experiment.inference_graph import Machine
 from centernet.imaging.io import write_image
-from centernet.inference.session import has_amx
+from centernet.inference.openvino_session import has_amx
 from report import Claim, finish, interleaved
 
 ROUNDS = 3

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from centernet.export.onnx import to_onnx
-from centernet.inference.session import NnablaSession, OnnxRuntimeSession, OpenVinoSession
+from centernet.inference.openvino_session import OpenVinoSession
+from centernet.inference.session import NnablaSession, OnnxRuntimeSession
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 Build = Callable[[nn.Variable], dict[str, nn.Variable]]

@@ -10,12 +10,16 @@ import pytest
 
 from centernet.export.nnp import save_nnp
 from centernet.export.onnx import to_onnx
-from centernet.inference.session import NnablaSession, NnpSession, OnnxRuntimeSession, OpenVinoSession
+from centernet.inference import openvino_session as sessions
+from centernet.inference.openvino_session import OpenVinoSession
+from centernet.inference.session import NnablaSession, NnpSession, OnnxRuntimeSession
 from centernet.models.backbones import dlav0, resnet
+from centernet.models.color import normalized
 from centernet.models.heads import conv
 from centernet.models.necks import deconv, dlav0_up
 from centernet.models.network import Network
 from centernet.models.specs import HeadSpec
+from centernet.tasks.ctdet.decode import decode_centers
 from centernet.tasks.ctdet.graph import decode_graph
 
 HEADS = {
@@ -73,6 +77,58 @@ def test_every_runtime_finds_the_same_boxes(name, tmp_path) -> None:
         np.testing.assert_array_equal(found["class_ids"], expected["class_ids"], session.summary)
         np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-4, err_msg=session.summary)
         np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-3, err_msg=session.summary)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "dlav0"])
+def test_bfloat16_ends_with_the_last_convolution_and_decodes_in_float32(name, monkeypatch) -> None:
+    """bfloat16 holds whole numbers to 256 only; these maps have 1280 cells. Any CPU with AVX-512 can be made to compute in it."""
+    core = sessions.openvino_core()
+
+    class Core:
+        """Says what the CPU would say if it had the arithmetic."""
+
+        read_model = core.read_model
+        compile_model = core.compile_model
+
+        def get_property(self, *_: str) -> list[str]:
+            return ["FP32", "BF16"]
+
+    monkeypatch.setattr(sessions, "openvino_core", Core)
+    network = random_network(name)
+    mean, std = (0.4, 0.45, 0.5), (0.25, 0.3, 0.28)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 128, 160, 3), np.uint8)
+    spread_outputs(network, color_in(pixels, mean, std))
+
+    def build(x: nn.Variable) -> dict[str, nn.Variable]:
+        maps = network(normalized(x, mean, std, layout="nchw", channels=3))[-1]
+        return {**decode_graph(maps, k=50, stride=network.stride, layout="nchw"), **maps}
+
+    x = nn.Variable(pixels.shape)
+    model = to_onnx(build(x), {"image": x}, uint8_inputs={"image"}).SerializeToString()
+    session = OpenVinoSession(model, precision="bfloat16")
+    found = session.run(pixels)
+    exact = OpenVinoSession(model).run(pixels)
+    requests, _ = session._compiled[pixels.shape]
+    if requests.get().get_compiled_model().get_property("INFERENCE_PRECISION_HINT").get_type_name() != "bf16":
+        pytest.skip("this CPU cannot even simulate bfloat16")
+    assert abs(found["size"] - exact["size"]).max() > 1e-3, "nothing was computed in bfloat16"
+    (expected,) = decode_centers({head: found[head] for head in HEADS}, k=50, stride=network.stride)
+    np.testing.assert_allclose(found["scores"][0], expected.scores, atol=1e-6)
+    rows = [
+        # Rounded logits tie, and equal scores have no order: that of the boxes, and the last score's may be any.
+        sorted([round(float(score), 5), *box, class_id] for score, box, class_id in zip(*answer, strict=True) if score > last + 1e-5)
+        for last in [expected.scores[-1]]
+        for answer in (
+            (found["scores"][0], found["boxes"][0].tolist(), found["class_ids"][0].tolist()),
+            (expected.scores, expected.boxes.tolist(), expected.class_ids.tolist()),
+        )
+    ]
+    assert len(rows[1]) > 30
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-3)
+
+
+def color_in(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    return ((pixels / 255 - mean) / std).astype(np.float32).transpose(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "dlav0"])

@@ -74,6 +74,7 @@ def test_a_batch_is_the_pixels_and_a_single_image_is_not_copied() -> None:
 def test_a_model_that_wants_its_input_normalised_is_given_pixels() -> None:
     class Echo:
         summary = "an echo"
+        parallel_runs = 1
 
         def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
             return {"seen": image}

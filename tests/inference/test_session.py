@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import builtins
-import subprocess
-import sys
 from pathlib import Path
 
 import nnabla as nn
 import nnabla.functions as F
 import numpy as np
-import openvino
 import pytest
 
 from centernet.errors import ConfigError, DeviceError
-from centernet.inference import session as sessions
-from centernet.inference.session import NnablaSession, OnnxRuntimeSession, OpenVinoSession, Recent, fastest_precision, has_amx
+from centernet.inference.openvino_session import OpenVinoSession
+from centernet.inference.session import NnablaSession, OnnxRuntimeSession, Recent
 
 ONNX_SESSIONS = [OpenVinoSession, OnnxRuntimeSession]
 
@@ -101,20 +98,6 @@ def test_images_of_another_size_are_refused(kind, make_onnx) -> None:
         session.run(images(1, 8, 8))
 
 
-def test_openvino_asks_for_a_model_of_each_shape_where_it_may(build, make_onnx) -> None:
-    shapes: list[tuple[int, ...]] = []
-
-    def make(shape: tuple[int, ...]) -> bytes:
-        shapes.append(shape)
-        return make_onnx(shape)
-
-    session = OpenVinoSession(make, threads=1)
-    assert session.input_shape is None
-    for size in ((8, 12), (4, 4), (8, 12)):
-        assert_equal(session.run(images(1, *size)), NnablaSession(build).run(images(1, *size)))
-    assert shapes == [(1, 3, 8, 12), (1, 3, 4, 4)]
-
-
 @pytest.mark.parametrize("kind", ONNX_SESSIONS)
 @pytest.mark.parametrize("model", [b"\xff not ONNX", "missing.onnx"])
 def test_what_is_no_model_is_refused(kind, model) -> None:
@@ -129,56 +112,6 @@ def test_the_summary_says_runtime_and_precision(build, make_onnx) -> None:
     assert all(text.endswith("float32") for text in summaries)
 
 
-def test_float32_is_exact_even_where_the_cpu_would_rather_do_less(make_onnx) -> None:
-    """On a CPU with AMX OpenVINO computes in bfloat16 unless told otherwise: 3 decimal digits instead of 7."""
-    session = OpenVinoSession(make_onnx((1, 3, 8, 12)))
-    session.run(images(1))
-    compiled = session._requests[(1, 3, 8, 12)][0].get_compiled_model()
-    assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
-
-
-@pytest.mark.parametrize("capabilities", [["FP32"], ["FP32", "BF16"]])
-def test_bfloat16_is_taken_where_the_cpu_has_it_and_an_error_elsewhere(capabilities, make_onnx, monkeypatch) -> None:
-    real = openvino.Core()
-
-    class Core:
-        def get_property(self, *_: str) -> list[str]:
-            return capabilities
-
-        def read_model(self, model: bytes) -> object:
-            return real.read_model(model)
-
-        def compile_model(self, _model: object, _device: str, settings: dict[str, str]) -> None:
-            raise RuntimeError(settings["INFERENCE_PRECISION_HINT"])
-
-    model = make_onnx((1, 3, 8, 12))
-    monkeypatch.setattr(sessions, "openvino_core", Core)
-    if "BF16" not in capabilities:
-        with pytest.raises(DeviceError, match="no bfloat16 arithmetic"):
-            OpenVinoSession(model, precision="bfloat16")
-        return
-    session = OpenVinoSession(model, precision="bfloat16")
-    assert session.summary.endswith("bfloat16")
-    with pytest.raises(RuntimeError, match="bf16"):
-        session.run(images(1))
-
-
-def test_signals_are_handled_after_sessions_were_dropped_in_the_order_they_were_made(make_onnx, tmp_path) -> None:
-    """OpenVINO's own clean-up left Python's signal handlers without a stack; in a process of its own, since it crashed."""
-    (tmp_path / "model.onnx").write_bytes(make_onnx((1, 3, 8, 12)))
-    program = """
-import signal, sys
-from centernet.inference.session import OpenVinoSession
-signal.signal(signal.SIGTERM, lambda *_: print("handled"))
-sessions = [OpenVinoSession(sys.argv[1]) for _ in range(2)]
-while sessions:
-    del sessions[0]
-signal.raise_signal(signal.SIGTERM)
-"""
-    ended = subprocess.run([sys.executable, "-c", program, tmp_path / "model.onnx"], capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
-
-
 def test_without_onnx_runtime_the_error_says_how_to_get_it(monkeypatch) -> None:
     real = builtins.__import__
 
@@ -190,21 +123,6 @@ def test_without_onnx_runtime_the_error_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DeviceError, match="pip install onnxruntime"):
         OnnxRuntimeSession(b"")
-
-
-@pytest.mark.parametrize(("flags", "expected"), [("fpu avx512f amx_bf16 avx amx_tile amx_int8", True), ("fpu avx512f avx512_bf16", False)])
-def test_amx_is_read_from_the_cpus_flags(flags, expected, monkeypatch) -> None:
-    monkeypatch.setattr(sessions.Path, "read_text", lambda *_, **__: f"flags\t\t: {flags}\n")
-    assert has_amx() is expected
-    assert fastest_precision() == ("bfloat16" if expected else "float32")
-
-
-def test_a_system_without_cpuinfo_has_no_amx(monkeypatch) -> None:
-    def missing(*_: object, **__: object) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(sessions.Path, "read_text", missing)
-    assert not has_amx()
 
 
 def test_the_outputs_of_a_sink_stay_readable_after_buffers_are_cleared() -> None:

@@ -37,7 +37,7 @@ def boxes_of_levels(images: Sequence[Array], *, largest: float = np.inf, noise: 
         for level in np.unique(image[..., 0])[1:]:
             y, x = np.nonzero(image[..., 0] == level)
             box = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], float)
-            if SMALLEST <= min(box[2:] - box[:2]) and max(box[2:] - box[:2]) <= largest:
+            if min(box[2:] - box[:2]) >= SMALLEST and max(box[2:] - box[:2]) <= largest:
                 rows.append([*(box + rng.uniform(-noise, noise, 4)), rng.uniform(0.5, 1), (level - 1) % 2])
         found.append(detections(rows))
     return found

@@ -14,7 +14,8 @@ from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly
 from centernet.experiment.schema import Positive
 from centernet.export.onnx import to_onnx
-from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, OpenVinoSession, Session, fastest_precision
+from centernet.inference.openvino_session import OpenVinoSession, Performance, Precision, fastest_precision
+from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, Session
 from centernet.models.color import normalized
 
 Runtime = Literal["auto", "openvino", "nnabla", "onnxruntime"]
@@ -28,6 +29,8 @@ class Machine:
     runtime: auto is OpenVINO on a CPU and NNabla on a GPU. precision: auto is bfloat16 on a CPU with AMX, else float32.
     extension, gpu: as `engine.context.resolve` takes them.
     threads: of OpenVINO or ONNX Runtime; None: all cores.
+    performance: latency: the next image begins when the last is done, on all cores; throughput: several at a time, where the
+        runtime can, more images a second where there are many to do. Only OpenVINO can.
     """
 
     runtime: Runtime = "auto"
@@ -35,6 +38,7 @@ class Machine:
     extension: Extension = "auto"
     gpu: Annotated[int, Field(ge=0)] | None = 0
     threads: Positive | None = None
+    performance: Performance = "latency"
 
     def device(self) -> Device:
         """NNabla's; DeviceError where what was asked for is not there."""
@@ -81,22 +85,22 @@ def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, in
     """
     device = machine.device()
     runtime = machine.runtime if machine.runtime != "auto" else ("nnabla" if device.is_gpu else "openvino")
-    precision = _precision(machine, runtime)
+    precision = precision_of(machine, runtime)
 
     def outputs(pixels: nn.Variable) -> dict[str, nn.Variable]:
         image = from_pixels(assembly, pixels)
-        if precision == "bfloat16":  # it cannot hold the cells' numbers: decode outside
-            return raw_outputs(assembly, image)
         return outputs_of(assembly, image, k=k, with_maps=with_maps)
 
     if runtime == "nnabla":
         return NnablaSession(outputs, context=device.context)
     if runtime == "onnxruntime":
         return OnnxRuntimeSession(as_onnx(assembly, (1, *size, 3), outputs), threads=machine.threads)
-    return OpenVinoSession(lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads)
+    return OpenVinoSession(
+        lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads, performance=machine.performance
+    )
 
 
-def _precision(machine: Machine, runtime: Runtime) -> Literal["float32", "bfloat16"]:
+def precision_of(machine: Machine, runtime: Runtime) -> Precision:
     """What the runtime computes in; ConfigError where it cannot do what was asked for."""
     if runtime == "openvino":
         return fastest_precision() if machine.precision == "auto" else machine.precision

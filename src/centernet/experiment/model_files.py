@@ -13,11 +13,12 @@ from centernet.experiment import description as descriptions
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, Options, detector, input_spec
-from centernet.experiment.inference_graph import Machine, Runtime
+from centernet.experiment.inference_graph import Machine, Runtime, precision_of
 from centernet.export.nnp import read_description as read_nnp_description
 from centernet.export.onnx import read_metadata
+from centernet.inference.openvino_session import OpenVinoSession
 from centernet.inference.preprocess import NormalizingSession
-from centernet.inference.session import NnpSession, OnnxRuntimeSession, OpenVinoSession
+from centernet.inference.session import NnpSession, OnnxRuntimeSession
 from centernet.weights.layout import convert
 from centernet.weights.match import LoadReport, assign
 from centernet.weights.store import ParameterFile, read_description, read_parameters
@@ -110,8 +111,7 @@ def _exported_session(path: Path, machine: Machine, *, layout: str) -> NnpSessio
         return NnpSession(path, context=device.context)
     if runtime == "onnxruntime":
         return OnnxRuntimeSession(path, threads=machine.threads)
-    # A file may decode inside, which bfloat16 is too coarse for, so that is only used when asked for.
-    return OpenVinoSession(path, precision="bfloat16" if machine.precision == "bfloat16" else "float32", threads=machine.threads)
+    return OpenVinoSession(path, precision=precision_of(machine, runtime), threads=machine.threads, performance=machine.performance)
 
 
 def _exported_description(path: Path) -> Description:

@@ -84,6 +84,7 @@ class NormalizingSession:
 
     def __init__(self, session: Session, spec: InputSpec) -> None:
         self._session, self._spec = session, spec
+        self.parallel_runs = session.parallel_runs
 
     @property
     def summary(self) -> str:

@@ -1,13 +1,12 @@
-"""One batch through a network, whatever runs it: NNabla, OpenVINO or ONNX Runtime."""
+"""One batch through a network, whatever runs it: what all runtimes have in common, NNabla and ONNX Runtime."""
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import nnabla as nn
 import nnabla.functions as F
@@ -17,9 +16,6 @@ from centernet.errors import ConfigError, DeviceError
 from centernet.structures import Array
 
 Shape = tuple[int, ...]
-Precision = Literal["float32", "bfloat16"]
-# An ONNX model: its bytes, its file, or what makes the bytes for an input shape.
-OnnxSource = bytes | str | os.PathLike[str] | Callable[[Shape], bytes]
 
 Graph = TypeVar("Graph")
 
@@ -28,7 +24,10 @@ KEPT_GRAPHS = 4  # one per input shape; more than a few only come up with keep_r
 
 
 class Session(Protocol):
-    """What a predictor needs of a runtime."""
+    """What a predictor needs of a runtime; `parallel_runs`: from how many threads it is best run at a time, 1: from one only."""
+
+    @property
+    def parallel_runs(self) -> int: ...
 
     @property
     def summary(self) -> str:
@@ -60,6 +59,8 @@ class Recent(Generic[Graph]):
 
 class NnablaSession:
     """NNabla itself: one static graph per input shape."""
+
+    parallel_runs = 1
 
     def __init__(self, build: Callable[[nn.Variable], Mapping[str, nn.Variable]], *, context: nn.Context | None = None) -> None:
         """
@@ -123,7 +124,7 @@ class NnpSession(NnablaSession):
         self.input_shape: tuple[int | None, ...] = (one[0] if one == two else None, *one[1:])
 
     def run(self, image: Array) -> dict[str, Array]:
-        return _in_batches_of(self.input_shape, image, super().run, name=str(self.path))
+        return in_batches_of(self.input_shape, image, super().run, name=str(self.path))
 
     @staticmethod
     def _no_build(_: nn.Variable) -> Mapping[str, nn.Variable]:
@@ -140,97 +141,10 @@ class NnpSession(NnablaSession):
         return source, dict(network.outputs)
 
 
-class OpenVinoSession:
-    """OpenVINO on the CPU: one compiled model per input shape."""
-
-    def __init__(self, model: OnnxSource, *, precision: Precision = "float32", threads: int | None = None) -> None:
-        """
-        Args:
-            model: an ONNX model, or what writes one for an input shape.
-            precision: float32 is exact; bfloat16 is several times as fast on a CPU with AMX.
-            threads: default: OpenVINO's choice, all physical cores.
-
-        Raises:
-            DeviceError: the CPU has no bfloat16.
-            ConfigError: the file is missing or is not ONNX.
-        """
-        import openvino
-
-        self._openvino: Any = openvino
-        self._core = openvino_core()
-        capabilities = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bfloat16" and "BF16" not in capabilities:
-            raise DeviceError("precision bfloat16: this CPU has no bfloat16 arithmetic (AVX512-BF16 or AMX); use float32")
-        self.precision = precision
-        self._settings = {
-            "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16",
-            "PERFORMANCE_HINT": "LATENCY",
-            **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
-        }
-        self._source = model
-        self._model: Any = None if callable(model) else self._read(model)
-        self._requests = Recent(self._make)
-
-    @property
-    def summary(self) -> str:
-        return f"OpenVINO {self._openvino.__version__.split('-')[0]}, {self.precision}"
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
-        """The model's own input shape, None for an open axis; None where the model is made for each shape."""
-        if self._model is None:
-            return None
-        return tuple(axis.get_length() if axis.is_static else None for axis in self._model.input(0).partial_shape)
-
-    @property
-    def takes_pixels(self) -> bool:
-        """Whether the input is bytes; of a model that is not made for each shape."""
-        return bool(self._model.input(0).element_type == self._openvino.Type.u8)
-
-    def run(self, image: Array) -> dict[str, Array]:
-        return _in_batches_of(self.input_shape, image, self._run, name=self._name)
-
-    def _run(self, image: Array) -> dict[str, Array]:
-        request, names = self._requests[image.shape]
-        request.infer([image], share_inputs=True)
-        return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(names)}
-
-    def _read(self, model: Any) -> Any:
-        try:
-            return self._core.read_model(model if isinstance(model, bytes) else os.fspath(model))
-        except RuntimeError as error:
-            what = "the model" if isinstance(model, bytes) else os.fspath(model)
-            raise ConfigError(f"{what}: cannot be read as ONNX: {str(error).strip().splitlines()[-1]}") from error
-
-    def _make(self, shape: Shape) -> tuple[Any, list[str]]:
-        if callable(self._source):
-            model = self._read(self._source(shape))
-        else:
-            model = self._model.clone()
-            model.reshape(list(shape))  # kernels for one shape are faster than those for any batch
-        # Not from the compiled model: there an output also bears the names of tensors that were optimised away.
-        names = [output.get_any_name() for output in model.outputs]
-        return self._core.compile_model(model, "CPU", self._settings).create_infer_request(), names
-
-    @property
-    def _name(self) -> str:
-        return "the model" if isinstance(self._source, bytes) or callable(self._source) else os.fspath(self._source)
-
-
-@cache
-def openvino_core() -> Any:
-    """OpenVINO's core, the only one of this process.
-
-    Each core moves the stack that signal handlers run on, and back again when it is dropped. Two that are dropped in the
-    order they were made leave a stack that is freed memory, and the next SIGTERM or Ctrl-C kills the process.
-    """
-    import openvino
-
-    return openvino.Core()
-
-
 class OnnxRuntimeSession:
     """ONNX Runtime on the CPU; slower than OpenVINO, here for comparison and where OpenVINO has no wheels."""
+
+    parallel_runs = 1
 
     def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int | None = None) -> None:
         """
@@ -267,28 +181,14 @@ class OnnxRuntimeSession:
         return bool(self._session.get_inputs()[0].type == "tensor(uint8)")
 
     def run(self, image: Array) -> dict[str, Array]:
-        return _in_batches_of(self.input_shape, image, self._run, name=self._name)
+        return in_batches_of(self.input_shape, image, self._run, name=self._name)
 
     def _run(self, image: Array) -> dict[str, Array]:
         names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, self._session.run(names, {self._session.get_inputs()[0].name: image}), strict=True))
 
 
-def has_amx() -> bool:
-    """Whether the CPU multiplies bfloat16 matrices in hardware (Intel AMX), as Linux tells."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return False
-    return " amx_bf16" in flags and " amx_tile" in flags
-
-
-def fastest_precision() -> Precision:
-    """bfloat16 where it is a gain, on a CPU with AMX, else float32."""
-    return "bfloat16" if has_amx() else "float32"
-
-
-def _in_batches_of(
+def in_batches_of(
     shape: tuple[int | None, ...] | None, image: Array, run: Callable[[Array], dict[str, Array]], *, name: str
 ) -> dict[str, Array]:
     """`run(image)` where the model's input shape allows it; image by image where the model takes one at a time."""

@@ -11,7 +11,8 @@ import pytest
 
 from centernet.errors import ExportError, OutputError
 from centernet.export.onnx import read_metadata, save_onnx, to_onnx
-from centernet.inference.session import OnnxRuntimeSession, OpenVinoSession
+from centernet.inference.openvino_session import OpenVinoSession
+from centernet.inference.session import OnnxRuntimeSession
 
 
 def test_an_unknown_function_is_named() -> None:

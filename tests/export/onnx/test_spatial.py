@@ -10,7 +10,8 @@ import pytest
 
 from centernet.errors import ExportError
 from centernet.export.onnx import to_onnx
-from centernet.inference.session import OnnxRuntimeSession, OpenVinoSession
+from centernet.inference.openvino_session import OpenVinoSession
+from centernet.inference.session import OnnxRuntimeSession
 
 
 @pytest.mark.parametrize(
