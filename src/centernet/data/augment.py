@@ -79,7 +79,7 @@ def sample_geometry(rng: Generator, image_hw: tuple[int, int], input_hw: tuple[i
     height, width = image_hw
     extent = float(max(height, width))
     if config.random_crop:
-        extent *= float(rng.choice(config.crop_scales))
+        extent *= config.crop_scales[int(rng.integers(0, len(config.crop_scales)))]  # as `rng.choice`, which is slow
         center = _crop_center(rng, width, config.crop_border), _crop_center(rng, height, config.crop_border)
     else:
         moved = np.clip(rng.standard_normal(2) * config.shift, -2 * config.shift, 2 * config.shift) * extent
@@ -120,8 +120,8 @@ def sample_color(rng: Generator, config: AugmentConfig) -> ColorChange:
         ("contrast", config.contrast),
         ("saturation", config.saturation),
     )
-    factors = 1 + rng.uniform(-1, 1, 3) * [jitter for _, jitter in jitters]
-    steps = tuple((jitters[i][0], float(factors[i])) for i in rng.permutation(3))
-    along = rng.standard_normal(3) * config.lighting * config.eigen_values
-    blue, green, red = np.asarray(config.eigen_vectors) @ along
-    return ColorChange(steps, (float(blue), float(green), float(red)))
+    factors = [1 + share * jitter for share, (_, jitter) in zip(rng.uniform(-1, 1, 3).tolist(), jitters, strict=True)]
+    steps = tuple((jitters[i][0], factors[i]) for i in rng.permutation(3).tolist())
+    along = [draw * config.lighting * value for draw, value in zip(rng.standard_normal(3).tolist(), config.eigen_values, strict=True)]
+    blue, green, red = (sum(a * part for a, part in zip(along, row, strict=True)) for row in config.eigen_vectors)
+    return ColorChange(steps, (blue, green, red))

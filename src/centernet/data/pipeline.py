@@ -229,7 +229,7 @@ class Pipeline:
             self.normalization,
             adjustments=change.steps,
             lighting=change.lighting,
-            grey_mean=color.grey_mean(image) if change.steps else 0.0,
+            grey_mean=color.grey_mean(image, rows=seen.rows) if change.steps else 0.0,
         )
         if self.color_on == "host":
             target = None if out is None else out[IMAGE]

@@ -37,16 +37,16 @@ def center_scale_matrix(
     Raises:
         ValueError: the window's width is not positive.
     """
-    window_wh = np.broadcast_to(np.asarray(scale, np.float64), (2,))
-    if not window_wh[0] > 0:
-        raise ValueError(f"the window's width is {window_wh[0]}, expected > 0")
+    # In plain numbers: arrays as small as these cost more to make than to compute with.
+    (window_width, window_height) = (float(scale),) * 2 if np.ndim(scale) == 0 else map(float, scale)  # type: ignore[arg-type]
+    if not window_width > 0:
+        raise ValueError(f"the window's width is {window_width}, expected > 0")
     width, height = output_size_wh
-    zoom = width / window_wh[0]
+    zoom = width / window_width
     angle = math.radians(rotation_degrees)
     cosine, sine = zoom * math.cos(angle), zoom * math.sin(angle)
-    linear = np.array([[cosine, sine], [-sine, cosine]])
-    middle = np.asarray(center, np.float64) + window_wh * np.asarray(shift, np.float64)
-    return np.column_stack([linear, np.array([width / 2, height / 2]) - linear @ middle])
+    x, y = float(center[0]) + window_width * float(shift[0]), float(center[1]) + window_height * float(shift[1])
+    return np.array([[cosine, sine, width / 2 - (cosine * x + sine * y)], [-sine, cosine, height / 2 - (cosine * y - sine * x)]])
 
 
 def horizontal_flip(width: int) -> Array:
@@ -91,9 +91,11 @@ def compose(first: Array, second: Array) -> Array:
     Returns:
         (2, 3) float64, frame A to frame C.
     """
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    linear = second[:, :2] @ first[:, :2]
-    return np.column_stack([linear, second[:, :2] @ first[:, 2] + second[:, 2]])
+    ((a, b, x), (c, d, y)), ((e, f, u), (g, h, v)) = np.asarray(first, np.float64).tolist(), np.asarray(second, np.float64).tolist()
+    return np.array([
+        [e * a + f * c, e * b + f * d, e * x + f * y + u],
+        [g * a + h * c, g * b + h * d, g * x + h * y + v],
+    ])  # fmt: skip
 
 
 def transform_points(points: Array, matrix: Array) -> Array:
@@ -124,8 +126,10 @@ def transform_boxes(boxes: Array, matrix: Array) -> Array:
     Returns:
         (n, 4) float64 xyxy, in output pixels, not clipped.
     """
-    boxes, matrix = np.asarray(boxes, np.float64), np.asarray(matrix, np.float64)
-    rising, falling = np.maximum(matrix[:, :2], 0).T, np.minimum(matrix[:, :2], 0).T
-    low, high = boxes[:, :2], boxes[:, 2:]
-    shift = matrix[:, 2]
-    return np.concatenate([low @ rising + high @ falling + shift, high @ rising + low @ falling + shift], axis=1)
+    (a, b, x), (c, d, y) = np.asarray(matrix, np.float64).tolist()
+    # A corner's larger coordinates come from the other corner where an entry is negative.
+    rising = [[max(a, 0.0), max(c, 0.0)], [max(b, 0.0), max(d, 0.0)]]
+    falling = [[min(a, 0.0), min(c, 0.0)], [min(b, 0.0), min(d, 0.0)]]
+    linear = [[*r, *f] for r, f in zip(rising, falling, strict=True)] + [[*f, *r] for r, f in zip(rising, falling, strict=True)]
+    moved: Array = np.asarray(boxes, np.float64) @ np.array(linear) + np.array([x, y, x, y])
+    return moved

@@ -79,15 +79,16 @@ def draw_gaussian(heatmap: Array, center: tuple[int, int], radius: int) -> None:
     left, right = max(x - radius, 0), min(x + radius + 1, width)
     if top >= bottom or left >= right:
         return
-    profile = _profile(radius)
-    rows = profile[top - y + radius : bottom - y + radius]
-    columns = profile[left - x + radius : right - x + radius]
+    peak = _peak(radius, heatmap.dtype)
     window = heatmap[top:bottom, left:right]
-    np.maximum(window, np.multiply.outer(rows, columns).astype(heatmap.dtype), out=window)
+    np.maximum(window, peak[top - y + radius : bottom - y + radius, left - x + radius : right - x + radius], out=window)
 
 
-@lru_cache(maxsize=256)
-def _profile(radius: int) -> Array:
+@lru_cache(maxsize=128)
+def _peak(radius: int, dtype: np.dtype[Any]) -> Array:
+    """(2 radius + 1, 2 radius + 1), the whole peak; not to be written to."""
     distance = np.arange(-radius, radius + 1)
-    profile: Array = np.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
-    return profile
+    profile = np.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
+    peak: Array = np.multiply.outer(profile, profile).astype(dtype)
+    peak.flags.writeable = False
+    return peak

@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from centernet.structures import Array, Normalization
 
 Adjustment = Literal["brightness", "contrast", "saturation"]
 Layout = Literal["nchw", "nhwc"]
+Rows = tuple[int, int]
 
 # ITU-R BT.601 luma in BGR order, what OpenCV's grey conversion uses.
-GREY_WEIGHTS = np.array([0.114, 0.587, 0.299])
+GREY_WEIGHTS = (0.114, 0.587, 0.299)
 
 # Rows are coloured in blocks of so many bytes of float pixels, so that all passes over a block find it in the processor's
 # cache: 40 % faster than whole images of 512x512.
 _BLOCK_BYTES = 2**19 * 3 // 4
 # Memory that is used over and over, per thread: allocated anew for each image, the page faults cost more than the arithmetic.
-_scratch = threading.local()
+_memory = threading.local()
 
 
-def grey_mean(image: Array) -> float:
+def grey_mean(image: Array, *, rows: Rows | None = None) -> float:
     """The mean of the grey version of an image; contrast is changed around it.
 
     Args:
         image: (H, W, 3) uint8, BGR.
+        rows: the first row that is not black throughout and the one behind the last, from `covered_rows`; None looks at all.
 
     Returns:
         In [0, 1].
     """
-    height, width = image.shape[:2]
-    sums = np.zeros(3)
-    for top in range(0, height, _block_rows(width)):
-        # OpenCV adds up planes of bytes four times faster than interleaved channels.
-        sums += [cv2.norm(plane, cv2.NORM_L1) for plane in cv2.split(image[top : top + _block_rows(width)])]
-    return float(GREY_WEIGHTS @ sums) / (height * width) / 255
+    first, end = (0, image.shape[0]) if rows is None else rows
+    # OpenCV adds up planes of bytes four times faster than interleaved channels.
+    planes = cv2.split(image[first:end], _scratch("planes", (3, end - first, image.shape[1]), np.uint8))
+    sums = [cv2.norm(plane, cv2.NORM_L1) for plane in planes]
+    return sum(weight * total for weight, total in zip(GREY_WEIGHTS, sums, strict=True)) / (image.shape[0] * image.shape[1]) / 255
 
 
 def color_matrix(
@@ -67,18 +70,21 @@ def color_matrix(
     Raises:
         ValueError: an adjustment of another name.
     """
-    linear, constant = np.eye(3), np.zeros(3)
+    # All that happens to a pixel so far: own * itself + mixed * its grey value + constant, the same for every channel.
+    own, mixed, constant = 1.0, 0.0, 0.0
     for what, factor in adjustments:
-        linear, constant = factor * linear, factor * constant
+        own, mixed, constant = factor * own, factor * mixed, factor * constant
         if what == "contrast":
             constant += (1 - factor) * grey_mean
         elif what == "saturation":
-            linear += (1 - factor) * GREY_WEIGHTS
+            mixed += 1 - factor
         elif what != "brightness":
             raise ValueError(f"adjustment '{what}', expected brightness, contrast or saturation")
-    std = np.asarray(normalization.std, np.float64)
-    constant = (constant + np.asarray(lighting, np.float64) - np.asarray(normalization.mean, np.float64)) / std
-    return np.column_stack([linear / std[:, None] / 255, constant])
+    rows = []
+    for channel, (mean, std, light) in enumerate(zip(normalization.mean, normalization.std, lighting, strict=True)):
+        linear = [(mixed * weight + own * (i == channel)) / std / 255 for i, weight in enumerate(GREY_WEIGHTS)]
+        rows.append([*linear, (constant + light - mean) / std])
+    return np.array(rows, np.float64)
 
 
 def apply_color(image: Array, matrix: Array, *, out: Array | None = None) -> Array:
@@ -98,8 +104,7 @@ def apply_color(image: Array, matrix: Array, *, out: Array | None = None) -> Arr
     _check_image(image)
     out = _checked(out, image.shape)
     matrix = np.asarray(matrix, np.float64)
-    for top in range(0, image.shape[0], _block_rows(image.shape[1])):
-        block = slice(top, top + _block_rows(image.shape[1]))
+    for block in _blocks(0, image.shape[0], image.shape[1]):
         _color_block(image[block], matrix, out[block])
     return out
 
@@ -111,7 +116,7 @@ def network_input(
     channels: int = 3,
     layout: Layout = "nchw",
     out: Array | None = None,
-    rows: tuple[int, int] | None = None,
+    rows: Rows | None = None,
 ) -> Array:
     """One image as the network takes it: coloured, normalised, in the network's layout and number of channels.
 
@@ -121,7 +126,7 @@ def network_input(
         channels: 3, or 4: the fourth is zero *after* the normalisation (half-precision convolutions want even numbers).
         layout: "nchw" or "nhwc".
         out: float32, contiguous, of the result's shape, to write into; a slice of a batch, for example.
-        rows: the first row that is not black throughout and the one behind the last, from `covered_rows`; None looks at all.
+        rows: as for `grey_mean`.
 
     Returns:
         float32, (channels, H, W) for "nchw", (H, W, channels) for "nhwc".
@@ -136,17 +141,16 @@ def network_input(
     out = _checked(out, (channels, height, width) if layout == "nchw" else (height, width, channels))
     matrix = np.asarray(matrix, np.float64)
     first, end = (0, height) if rows is None else rows
-    black = np.append(matrix[:, 3], 0)[:channels].astype(np.float32)
-    for top in range(first, end, _block_rows(width)):
-        block = slice(top, min(top + _block_rows(width), end))
+    for block in _blocks(first, end, width):
         if layout == "nhwc" and channels == 3:
             _color_block(image[block], matrix, out[block])
             continue
-        colored = _color_block(image[block], matrix, _scratch_floats(block.stop - top, width))
+        colored = _color_block(image[block], matrix, _scratch("floats", (block.stop - block.start, width, 3), np.float32))
         if layout == "nhwc":
             cv2.mixChannels([colored], [out[block]], [0, 0, 1, 1, 2, 2, -1, 3])  # -1: zeros
         else:
-            cv2.split(colored, [out[0, block], out[1, block], out[2, block]])
+            cv2.split(colored, out[:3, block])
+    black = np.append(matrix[:, 3], 0)[:channels].astype(np.float32)
     for edge in (slice(0, first), slice(end, height)):
         if layout == "nhwc":
             out[edge] = np.tile(black, (width, 1))
@@ -194,14 +198,17 @@ def _color_block(image: Array, matrix: Array, out: Array) -> Array:
     return out
 
 
-def _block_rows(width: int) -> int:
-    return max(_BLOCK_BYTES // (3 * 4 * width), 1)
+def _blocks(first: int, end: int, width: int) -> Iterator[slice]:
+    """Rows in blocks that fit into the cache as floats."""
+    step = max(_BLOCK_BYTES // (3 * 4 * width), 1)
+    return (slice(top, min(top + step, end)) for top in range(first, end, step))
 
 
-def _scratch_floats(height: int, width: int) -> Array:
-    """This thread's float image of that size; the next call overwrites it."""
-    count = height * width * 3
-    memory: Array | None = getattr(_scratch, "memory", None)
+def _scratch(name: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> Array:
+    """This thread's array of that name; the next call of the same name overwrites it."""
+    memory: Array | None = getattr(_memory, name, None)
+    count = math.prod(shape)
     if memory is None or memory.size < count:
-        memory = _scratch.memory = np.empty(max(count, _BLOCK_BYTES // 4), np.float32)
-    return memory[:count].reshape(height, width, 3)
+        memory = np.empty(count, dtype)
+        setattr(_memory, name, memory)
+    return memory[:count].reshape(shape)

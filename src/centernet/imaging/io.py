@@ -111,7 +111,11 @@ class EncodedImage:
 
 def read_encoded(path: str | os.PathLike[str]) -> EncodedImage:
     """The bytes of an image file; `a.jpg` also finds `a.JPG`; DataError naming the file if they cannot be read."""
-    return EncodedImage(_read_bytes(find_image(path)), str(path))
+    try:
+        data = _content(path)
+    except OSError:  # another suffix, or the error that says what is wrong
+        data = _read_bytes(find_image(path))
+    return EncodedImage(data, str(path))
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -218,8 +222,13 @@ def _upright(image: Array, orientation: int) -> Array:
     return np.ascontiguousarray(image)
 
 
+def _content(path: str | os.PathLike[str]) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return _content(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
