@@ -11,7 +11,6 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from multiprocessing import util
 from time import monotonic
@@ -30,6 +29,7 @@ StartMethod = Literal["forkserver", "spawn", "fork"]
 QUEUE = 3  # samples a worker has been asked for, so that it has work while this process is busy
 START_SECONDS = 300.0  # for a worker to come up, which may have to load its modules from a slow disk
 PATIENCE = 0.5  # seconds for a worker to finish its sample when nobody wants it any more
+DEATH = "its worker process {ending}; out of memory, or a crash in a library"
 TICK = 1.0  # seconds between looks at the clock
 
 
@@ -59,8 +59,8 @@ class WorkerPool:
         self._in_use: Filling | None = None
         self._lost = Lost(source, is_skipping=is_skipping)
         self._failure: CenterNetError | None = None
-        self._is_closing = self._is_ended = False
-        self._changed = threading.Condition()  # guards fillings, failure and the two flags
+        self._is_closing = False
+        self._changed = threading.Condition()  # guards fillings, failure, the flag and `_wake`
         self._selector = selectors.DefaultSelector()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._selector.register(self._wake, selectors.EVENT_READ, self._woken)
@@ -113,7 +113,7 @@ class WorkerPool:
             self._thread.join()
 
     def _stir(self) -> None:
-        if not self._is_ended:
+        if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
     def _woken(self) -> None:
@@ -156,13 +156,13 @@ class WorkerPool:
         for worker in self._workers:
             worker.end(patience=max(0.0, deadline - monotonic()))
         with self._changed:
-            self._is_ended = True
             self._close_descriptors()
 
     def _close_descriptors(self) -> None:
         self._selector.close()
-        with suppress(OSError):
+        if self._wake >= 0:
             os.close(self._wake)
+            self._wake = -1  # a process forked later must not close what has this number then
 
     def _start_worker(self) -> None:
         try:
@@ -197,7 +197,7 @@ class WorkerPool:
         try:
             outcome = worker.answer(now=monotonic())
         except (EOFError, OSError):
-            self._bury(worker)
+            self._replace(worker, DEATH, patience=PATIENCE)
         else:
             if outcome is not None:
                 self._settle(worker.tasks.popleft(), outcome)
@@ -214,12 +214,11 @@ class WorkerPool:
                 self._changed.notify_all()
 
     def _bury(self, worker: Worker) -> None:
-        """A worker has died."""
-        with suppress(EOFError, OSError):
-            while worker in self._workers and worker.connection.poll():
-                self._hear(worker)  # what it said before
+        """A worker has died; what it said before comes first."""
+        while worker in self._workers and worker.connection.poll():
+            self._hear(worker)
         if worker in self._workers:
-            self._replace(worker, "its worker process {ending}; out of memory, or a crash in a library")
+            self._replace(worker, DEATH, patience=PATIENCE)
 
     def _check_time(self, now: float, *, paused: float) -> None:
         """End the workers that take too long. paused: how long this process itself stood still, which is no fault of theirs."""
@@ -231,12 +230,12 @@ class WorkerPool:
             if limit is not None and is_working and now - worker.began > limit and not worker.connection.poll():
                 self._replace(worker, f"not done after {now - worker.began:.0f} s (the limit is {limit:g} s); its worker process was ended")
 
-    def _replace(self, worker: Worker, reason: str) -> None:
+    def _replace(self, worker: Worker, reason: str, *, patience: float = 0.0) -> None:
         """End a worker, for another to be started; the sample it was on is lost, for a reason in which {ending} says how it ended."""
         self._selector.unregister(worker.connection)
         self._selector.unregister(worker.process.sentinel)
         self._workers.remove(worker)
-        reason = reason.replace("{ending}", _ending(worker.end()))
+        reason = reason.replace("{ending}", _ending(worker.end(patience=patience)))
         if not worker.is_ready:
             raise LoaderError(f"a worker process did not come up: {reason}; what it said about it is above")
         self._take_over(worker.tasks, reason)

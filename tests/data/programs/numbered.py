@@ -7,9 +7,12 @@ import re
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from centernet.data.pipeline import Item
 from centernet.errors import DataError
@@ -53,6 +56,21 @@ class Numbered:
         skipped = ((number, f"file {number}: broken"),) if act == "skip" else ()
         arrays = {"image": out["image"], "drawn": out["drawn"], "count": np.asarray(number, np.int32)}
         return Item(arrays, self.name(number), skipped, act == "empty")
+
+
+class Threads(Numbered):
+    """Named after the threads that its process may use."""
+
+    def item(self, *args: Any, **options: Any) -> Item:
+        blas = {pool["num_threads"] for pool in threadpool_info()}
+        return replace(super().item(*args, **options), name=f"OpenCV {cv2.getNumThreads()}, BLAS {sorted(blas)}")
+
+
+class Unopenable(Numbered):
+    """Can be sent to a process, but not be opened there."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("not a number",)
 
 
 def _act(act: str, number: int) -> None:
