@@ -186,6 +186,15 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", RUNNING, "test.keep_resolution", constant=True),
     Option(("--fix_res",), "resize to the fixed input size (the default)", RUNNING, "test.keep_resolution", constant=False),
     Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", numbers),
+    Option(("--flip_test",), "also look at the mirror image, and average", RUNNING, "test.flip_test", constant=True),
+    Option(("--nms",), "soft-NMS also at a single scale (always done with several)", RUNNING, "test.nms", constant=True),
+    Option(
+        ("--soft_nms_reference",),
+        "soft-NMS as the official code does it, faults included",
+        RUNNING,
+        "test.soft_nms_reference",
+        constant=True,
+    ),
     Option(
         ("--debug",),
         "0: JSON only; 1: boxes; 2: also the network's input and maps, heatmaps of classes it sees; 3: of all classes",

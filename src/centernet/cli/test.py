@@ -106,7 +106,7 @@ class _Test:
         evaluate.check_classes(dataset.classes, detector.description.classes, source=str(config.data.root))
         protocol = report.protocol_text(detector, metric=evaluate.protocol_of(config.data), num_images=len(dataset))
         if not self.processes.rank:
-            print(f"{path}: " + ", ".join(f"{key} {value}" for key, value in protocol.items()))
+            print(f"{path}: {report.protocol_line(protocol)}")
         metric = evaluate.metric_for(detector.assembly.task, dataset, config.data)
         numbers = evaluate.evaluate(detector, dataset, metric, self.processes.communicator, on_bad_image=config.data.on_bad_image)
         return {**numbers, "protocol": protocol, "model": str(path)}, metric.detections_json()

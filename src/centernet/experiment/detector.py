@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from centernet.experiment.assembly import Assembly
 from centernet.experiment.description import Description
 from centernet.experiment.inference_graph import Machine, session
 from centernet.experiment.schema import Positive, TestConfig
+from centernet.geometry.nms import SoftNms
 from centernet.inference.predictor import Inspection, Predictor
 from centernet.inference.preprocess import InputSpec
 from centernet.inference.session import Session
@@ -29,42 +31,72 @@ class Options:
     input_size: tuple[Positive, Positive] | None = None
     keep_resolution: bool = False
     scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (1.0,)
+    flip_test: bool = False
+    nms: bool = False
+    soft_nms: SoftNms | None = field(default_factory=SoftNms)
+    soft_nms_reference: bool = False
     batch_size: Positive = 1
     with_maps: bool = False  # also give the heatmap out, for drawing
 
 
 def options_of(test: TestConfig) -> Options:
     """How a configuration's section `test` says to detect."""
-    names = ("k", "max_detections", "keep_resolution", "scales", "batch_size")
-    return Options(**{name: getattr(test, name) for name in names})
+    return Options(**{name: getattr(test, name) for name in TestConfig.__dataclass_fields__})
+
+
+def suppression(options: Options) -> SoftNms | None:
+    """How detections of one class suppress each other: with several scales, or where it was asked for; None: not at all.
+
+    Raises:
+        ConfigError: it was asked for, but not how.
+    """
+    if options.nms and options.soft_nms is None:
+        raise ConfigError("nms: soft_nms must say how to suppress, found none")
+    return options.soft_nms if options.nms or len(options.scales) > 1 else None
 
 
 class Detector(Predictor):
     """A `Predictor` that knows its classes and where it came from: what `centernet.load` returns."""
 
-    def __init__(self, session: Session, assembly: Assembly, options: Options) -> None:
+    def __init__(self, session: Session, assembly: Assembly, options: Options, *, mirrors_inside: bool = True) -> None:
+        """
+        Args:
+            mirrors_inside: where the options say `flip_test`, the session's graph makes the mirror images itself.
+        """
         self.description = assembly.description
         self.assembly = assembly
-        self._k = options.k
+        self.options = options
+        self.suppression = suppression(options)
         super().__init__(
             session,
             self._read_outputs,
             input_spec(assembly.description, options),
             class_names=assembly.description.class_names,
             scales=options.scales,
-            merge=partial(assembly.task.merge_scales, limit=options.max_detections),
+            merge=partial(
+                assembly.task.merge_scales,
+                limit=options.max_detections,
+                soft_nms=self.suppression,
+                as_reference=options.soft_nms_reference,
+            ),
             batch_size=options.batch_size,
+            mirrors=options.flip_test and not mirrors_inside,
         )
 
     def _read_outputs(self, outputs: dict[str, Array]) -> list[Detections]:
         """What the graph decoded, or, from a file with raw heads under their published names, what is decoded here."""
         task = self.assembly.task
-        published = {head.scope: name for name, head in task.heads.items()}
-        if not published.keys() <= outputs.keys():
+        published = {name: head.scope for name, head in task.heads.items()}
+        if not outputs.keys() >= set(published.values()):
             return task.read_decoded(outputs)
+        raw = self._raw(outputs, published)
+        return task.decode(raw, k=min(self.options.k, raw[next(iter(raw))][0].size), stride=self.description.stride)
+
+    def _raw(self, outputs: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:
+        """The raw head maps, NCHW, one per image; `names`: what each head is called among the outputs."""
         axes = (0, 3, 1, 2) if self.description.layout == "nhwc" else (0, 1, 2, 3)
-        raw = {name: outputs[scope].transpose(axes) for scope, name in published.items()}
-        return task.decode(raw, k=min(self._k, raw[next(iter(raw))][0].size), stride=self.description.stride)
+        raw = {head: outputs[name].transpose(axes) for head, name in names.items()}
+        return self.assembly.task.merge_flipped(raw) if self.options.flip_test else raw
 
     def in_input(self, inspection: Inspection) -> Detections:
         """What `inspect` found, in pixels of the network's input."""
@@ -73,25 +105,27 @@ class Detector(Predictor):
     def maps(self, inspection: Inspection) -> dict[str, Array]:
         """What every head said of the inspected image, (C, h, w) by its name; heatmaps in [0, 1], the rest as it is.
 
-        The file must have been opened `with_maps`.
+        After a flip test both views are merged. The file must have been opened `with_maps`.
 
         Raises:
             ConfigError: the model is an exported file that gives detections only.
         """
-        maps = {}
-        for name, head in self.assembly.task.heads.items():
-            values = next((inspection.outputs[key][0] for key in (name, head.scope) if key in inspection.outputs), None)
-            if values is None:
-                raise ConfigError("--debug 2: the model was exported with --decode, without its maps; use --debug 1, or the parameters (.h5)")
-            values = values.transpose(2, 0, 1) if self.description.layout == "nhwc" else values
-            maps[name] = np.exp(-np.logaddexp(0, -values)) if head.kind == "heatmap" else np.asarray(values)
-        return maps
+        heads, outputs = self.assembly.task.heads, inspection.outputs
+        names = {name: key for name, head in heads.items() for key in (head.scope, name) if key in outputs}
+        if names.keys() != heads.keys():
+            raise ConfigError("--debug 2: the model was exported with --decode, without its maps; use --debug 1, or the parameters (.h5)")
+        maps = {name: values[0] for name, values in self._raw(outputs, names).items()}
+        return {
+            name: np.exp(-np.logaddexp(0, -maps[name])) if head.kind == "heatmap" else np.asarray(maps[name])
+            for name, head in heads.items()
+        }
 
 
 def detector(assembly: Assembly, machine: Machine, options: Options) -> Detector:
     """Detect with the parameters an assembly holds now; OpenVINO takes a copy, NNabla follows their changes."""
     size = input_spec(assembly.description, options).size
-    return Detector(session(assembly, machine, k=options.k, size=size, with_maps=options.with_maps), assembly, options)
+    runs = session(assembly, machine, k=options.k, size=size, with_maps=options.with_maps, flip_test=options.flip_test)
+    return Detector(runs, assembly, options)
 
 
 def input_spec(description: Description, options: Options) -> InputSpec:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import nnabla as nn
+import nnabla.functions as F
 from pydantic import Field
 
 from centernet.engine.context import Device, Extension, resolve
@@ -17,6 +18,7 @@ from centernet.export.onnx import to_onnx
 from centernet.inference.openvino_session import OpenVinoSession, Performance, Precision, fastest_precision
 from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, Session
 from centernet.models.color import normalized
+from centernet.models.specs import Layout
 
 Runtime = Literal["auto", "openvino", "nnabla", "onnxruntime"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
@@ -51,12 +53,23 @@ def from_pixels(assembly: Assembly, pixels: nn.Variable) -> nn.Variable:
     return normalized(pixels, own.mean, own.std, layout=network.layout, channels=network.input_channels)
 
 
-def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: bool = False) -> dict[str, nn.Variable]:
-    """The inference graph from a normalised image to decoded detections; `with_maps` adds the raw heads by name."""
-    maps = assembly.network(image)[-1]
-    height, width = image.shape[1:3] if assembly.network.layout == "nhwc" else image.shape[2:4]
-    cells = (height // assembly.network.stride) * (width // assembly.network.stride)
-    decoded = assembly.task.decode_graph(maps, k=min(k, cells), stride=assembly.network.stride, layout=assembly.network.layout)
+def with_mirror_images(image: nn.Variable, *, layout: Layout) -> nn.Variable:
+    """A batch of normalised images followed by their mirror images."""
+    return F.concatenate(image, image[:, :, ::-1] if layout == "nhwc" else image[:, :, :, ::-1], axis=0)
+
+
+def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: bool = False, flipped: bool = False) -> dict[str, nn.Variable]:
+    """The inference graph from a normalised image to decoded detections.
+
+    Args:
+        with_maps: add the raw heads by name.
+        flipped: the batch are images and their mirror images; detections are of the former, raw heads of both.
+    """
+    network = assembly.network
+    maps = network(image)[-1]
+    height, width = image.shape[1:3] if network.layout == "nhwc" else image.shape[2:4]
+    cells = (height // network.stride) * (width // network.stride)
+    decoded = assembly.task.decode_graph(maps, k=min(k, cells), stride=network.stride, layout=network.layout, flipped=flipped)
     return {**decoded, **(maps if with_maps else {})}
 
 
@@ -74,7 +87,9 @@ def as_onnx(assembly: Assembly, shape: tuple[int, ...], outputs: Callable[[nn.Va
     return model
 
 
-def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, int], with_maps: bool = False) -> Session:
+def session(
+    assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, int], with_maps: bool = False, flip_test: bool = False
+) -> Session:
     """What runs the network with the parameters it holds now: OpenVINO and ONNX Runtime take a copy, NNabla follows their changes.
 
     It takes pixels, (B, H, W, 3) uint8 BGR.
@@ -82,6 +97,7 @@ def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, in
     Args:
         k: detections per image. size: (height, width) of the input, where the runtime has to know it beforehand.
         with_maps: also give the raw heads out.
+        flip_test: look at the mirror images too; raw heads then are those of the images followed by the mirror images'.
     """
     device = machine.device()
     runtime = machine.runtime if machine.runtime != "auto" else ("nnabla" if device.is_gpu else "openvino")
@@ -89,7 +105,9 @@ def session(assembly: Assembly, machine: Machine, *, k: int, size: tuple[int, in
 
     def outputs(pixels: nn.Variable) -> dict[str, nn.Variable]:
         image = from_pixels(assembly, pixels)
-        return outputs_of(assembly, image, k=k, with_maps=with_maps)
+        if flip_test:
+            image = with_mirror_images(image, layout=assembly.network.layout)
+        return outputs_of(assembly, image, k=k, with_maps=with_maps, flipped=flip_test)
 
     if runtime == "nnabla":
         return NnablaSession(outputs, context=device.context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,13 @@ def load(
     _check_exported(path, own, options)
     assembly = from_description(own, source=str(path))
     session = _exported_session(path, machine, layout=own.layout)
-    return Detector(session if session.takes_pixels else NormalizingSession(session, input_spec(own, options)), assembly, options)
+    if options.flip_test and not {head.scope for head in assembly.task.heads.values()} <= set(session.output_names):
+        raise ConfigError(
+            f"{path}: was exported with --decode, so the mirror image's maps cannot be merged (--flip_test); "
+            "use the parameters (.h5), or a file exported without --decode"
+        )
+    takes_pixels = session if session.takes_pixels else NormalizingSession(session, input_spec(own, options))
+    return Detector(takes_pixels, assembly, options, mirrors_inside=False)
 
 
 def own_description(path: Path) -> Description | None:
@@ -137,10 +143,10 @@ def _check_exported(path: Path, own: Description, options: Options) -> None:
 
 def _with_settings(machine: Machine, options: Options, settings: Mapping[str, Any]) -> tuple[Machine, Options]:
     own = {key: value for key, value in settings.items() if key in Machine.__dataclass_fields__}
-    rest = {key: value for key, value in settings.items() if key not in own}
+    rest = {key: configuration.to_tree(value) if is_dataclass(value) else value for key, value in settings.items() if key not in own}
     unknown = sorted(set(rest) - set(Options.__dataclass_fields__))
     if unknown:
         known = sorted([*Machine.__dataclass_fields__, *Options.__dataclass_fields__])
         raise ConfigError(f"load: unknown setting '{unknown[0]}'; known: {', '.join(known)}")
     checked_machine = configuration.validate(Machine, {**vars(machine), **own}, source="load") if own else machine
-    return checked_machine, configuration.validate(Options, {**vars(options), **rest}, source="load") if rest else options
+    return checked_machine, configuration.validate(Options, {**configuration.to_tree(options), **rest}, source="load") if rest else options

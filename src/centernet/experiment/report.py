@@ -18,15 +18,25 @@ def protocol_text(detector: Detector, *, metric: str, num_images: int) -> dict[s
     """How numbers came about: what must be equal for two of them to be compared."""
     spec = detector.spec
     size = "image's own, padded to a multiple of 32" if spec.keep_resolution else "x".join(map(str, spec.size))
+    options, suppression = detector.options, detector.suppression
     return {
         "metric": metric,
         "images": num_images,
         "input_size": size,
         "scales": list(detector.scales),
-        "flip": False,
-        "nms": False,
+        "flip": options.flip_test,
+        "nms": str(suppression) + (", as the official code" if options.soft_nms_reference else "") if suppression else "none",
+        "k": options.k,
+        "max_detections": options.max_detections,
         "runtime": detector.session.summary,
+        "precision": detector.session.precision,
     }
+
+
+def protocol_line(protocol: Mapping[str, Any]) -> str:
+    """The protocol in a line, to stand beside an AP."""
+    words = {**protocol, "flip": "yes" if protocol["flip"] else "no", "scales": "+".join(f"{scale:g}" for scale in protocol["scales"])}
+    return ", ".join(f"{name.replace('_', ' ')} {words[name]}" for name in words if name != "precision")  # the runtime says it
 
 
 def table(results: Results) -> str:

@@ -76,6 +76,11 @@ class OpenVinoSession:
         """Whether the input is bytes; of a model that is not made for each shape."""
         return bool(self._model.input(0).element_type == self._openvino.Type.u8)
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Of a model that is not made for each shape."""
+        return tuple(output.get_any_name() for output in self._model.outputs)
+
     def run(self, image: Array) -> dict[str, Array]:
         return in_batches_of(self.input_shape, image, self._run, name=self._name)
 

@@ -37,7 +37,10 @@ Source = str | os.PathLike[str] | Array | PillowImage
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """Everything about one image: `fitted` is what the network saw, `outputs` what it said (batch axis of 1)."""
+    """Everything about one image: `fitted` is what the network saw, `outputs` what it said.
+
+    The outputs' batch axis is 1; of a flip test, raw head maps have 2, the image's and its mirror image's.
+    """
 
     fitted: FittedImage
     outputs: dict[str, Array]
@@ -61,6 +64,7 @@ class Predictor:
         scales: Sequence[float] = (1.0,),
         merge: Callable[[list[Detections]], Detections] | None = None,
         batch_size: int = 1,
+        mirrors: bool = False,
     ) -> None:
         """
         Args:
@@ -71,6 +75,7 @@ class Predictor:
             scales: test scales, each > 0.
             merge: makes one of an image's detections at every scale; not needed for a single scale.
             batch_size: images a run, where several are given.
+            mirrors: let the images' mirror images follow them in the batch; `read` merges what is said of both.
 
         Raises:
             ValueError: several scales and no way to merge them.
@@ -85,6 +90,7 @@ class Predictor:
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self._read = read
         self._merge = merge
+        self._mirrors = mirrors
 
     def predict(self, source: Source | Sequence[Source]) -> Detections | list[Detections]:
         """Detect in an image, a file, a folder, or a list of images and files.
@@ -114,7 +120,7 @@ class Predictor:
     def inspect(self, image: Array) -> Inspection:
         """Detect in one image at scale 1 and keep what lies between; image: (H, W, 3) uint8, BGR."""
         fitted = fit(image, self.spec)
-        outputs = self.session.run(stack([fitted]))
+        outputs = self.session.run(self._batch([fitted]))
         (detections,) = self._read(outputs)
         return Inspection(fitted=fitted, outputs=outputs, detections=self._finish([to_image(detections, fitted)]))
 
@@ -140,13 +146,17 @@ class Predictor:
 
     def _run(self, fitted: list[FittedImage]) -> list[Detections]:
         with self._timed("pre"):
-            batch = stack(fitted)
+            batch = self._batch(fitted)
         with self._timed("net"):
             outputs = self.session.run(batch)
         with self._timed("dec"):
             found = self._read(outputs)
         with self._timed("post"):
             return [to_image(detections, image) for detections, image in zip(found, fitted, strict=True)]
+
+    def _batch(self, fitted: list[FittedImage]) -> Array:
+        mirrored = [replace(image, warped=image.warped[:, ::-1]) for image in fitted] if self._mirrors else []
+        return stack([*fitted, *mirrored])
 
     def _finish(self, parts: list[Detections]) -> Detections:
         merged = parts[0] if self._merge is None else self._merge(parts)

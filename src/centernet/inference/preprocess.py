@@ -90,6 +90,10 @@ class NormalizingSession:
     def summary(self) -> str:
         return self._session.summary
 
+    @property
+    def precision(self) -> str:
+        return self._session.precision
+
     def run(self, image: Array) -> dict[str, Array]:
         return self._session.run(normalized(image, self._spec))
 

@@ -33,6 +33,10 @@ class Session(Protocol):
     def summary(self) -> str:
         """Runtime and precision in a few words, for the log."""
 
+    @property
+    def precision(self) -> str:
+        """What the network is computed in."""
+
     def run(self, image: Array) -> dict[str, Array]:
         """The network's outputs by name.
 
@@ -74,8 +78,11 @@ class NnablaSession:
 
     @property
     def summary(self) -> str:
-        kind = "float16" if any("half" in backend for backend in self._context.backend) else "float32"
-        return f"NNabla {nn.__version__} ({self._context.backend[0].split(':')[0]}), {kind}"
+        return f"NNabla {nn.__version__} ({self._context.backend[0].split(':')[0]}), {self.precision}"
+
+    @property
+    def precision(self) -> str:
+        return "float16" if any("half" in backend for backend in self._context.backend) else "float32"
 
     def run(self, image: Array) -> dict[str, Array]:
         source, outputs, everything = self._graphs[image.shape]
@@ -121,6 +128,7 @@ class NnpSession(NnablaSession):
             (name, source), *_ = self._network_of(1).inputs.items()
             one, two = source.shape, self._network_of(2).inputs[name].shape
         self.takes_pixels = name == PIXELS
+        self.output_names = tuple(self._network_of(1).outputs)
         self.input_shape: tuple[int | None, ...] = (one[0] if one == two else None, *one[1:])
 
     def run(self, image: Array) -> dict[str, Array]:
@@ -143,6 +151,8 @@ class NnpSession(NnablaSession):
 
 class OnnxRuntimeSession:
     """ONNX Runtime on the CPU; slower than OpenVINO, here for comparison and where OpenVINO has no wheels."""
+
+    precision = "float32"
 
     parallel_runs = 1
 
@@ -168,7 +178,7 @@ class OnnxRuntimeSession:
 
     @property
     def summary(self) -> str:
-        return f"ONNX Runtime {self._version}, float32"
+        return f"ONNX Runtime {self._version}, {self.precision}"
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -179,6 +189,10 @@ class OnnxRuntimeSession:
     def takes_pixels(self) -> bool:
         """Whether the input is bytes."""
         return bool(self._session.get_inputs()[0].type == "tensor(uint8)")
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(output.name for output in self._session.get_outputs())
 
     def run(self, image: Array) -> dict[str, Array]:
         return in_batches_of(self.input_shape, image, self._run, name=self._name)
