@@ -41,8 +41,8 @@ class NaiveInput:
         image = cv2.imread(str(self.dataset.image_path(index)))
         boxes, class_ids = self.dataset.objects(index)
         rng = np.random.default_rng((self.seed, epoch, index))
-        width = image.shape[1]
-        matrix, is_flipped = sample_geometry(rng, image.shape[:2], (self.grid.height, self.grid.width), self.augment)
+        height, width = image.shape[:2]
+        matrix, is_flipped = sample_geometry(rng, (height, width), (self.grid.height, self.grid.width), self.augment)
         if is_flipped:  # the matrix without the mirroring, which is done to the pixels
             matrix = compose(horizontal_flip(width), matrix)
             image = image[:, ::-1]
@@ -64,7 +64,7 @@ class NaiveInput:
                 image += (1 - factor) * grey_mean
             elif what == "saturation":
                 image += ((1 - factor) * grey)[:, :, None]
-        image += np.array(change.lighting, np.float32)
+        image += np.array(change.lighting)
 
     def _targets(self, boxes: Array, class_ids: Array) -> dict[str, Array]:
         rows, columns = self.grid.cells
@@ -82,7 +82,7 @@ class NaiveInput:
             radius = max(0, int(gaussian_radius(math.ceil(height), math.ceil(width), 0.7)))
             _draw(heatmap[class_id], cell, radius)
             indices[i], mask[i], size[i], offset[i] = cell[1] * columns + cell[0], 1, (width, height), center - cell
-        counts = {"num_peaks": np.float32((heatmap == 1).sum()), "num_objects": np.float32(mask.sum())}
+        counts = {"num_peaks": np.asarray((heatmap == 1).sum(), np.float32), "num_objects": np.asarray(mask.sum(), np.float32)}
         return {"heatmap": heatmap, "indices": indices, "size": size, "offset": offset, "mask": mask, **counts}
 
 

@@ -39,7 +39,7 @@ def grey_mean(image: Array, *, rows: Rows | None = None) -> float:
     """
     first, end = (0, image.shape[0]) if rows is None else rows
     # OpenCV adds up planes of bytes four times faster than interleaved channels.
-    planes = cv2.split(image[first:end], _scratch("planes", (3, end - first, image.shape[1]), np.uint8))
+    planes = cv2.split(image[first:end], list(_scratch("planes", (3, end - first, image.shape[1]), np.uint8)))
     sums = [cv2.norm(plane, cv2.NORM_L1) for plane in planes]
     return sum(weight * total for weight, total in zip(GREY_WEIGHTS, sums, strict=True)) / (image.shape[0] * image.shape[1]) / 255
 
@@ -149,7 +149,7 @@ def network_input(
         if layout == "nhwc":
             cv2.mixChannels([colored], [out[block]], [0, 0, 1, 1, 2, 2, -1, 3])  # -1: zeros
         else:
-            cv2.split(colored, out[:3, block])
+            cv2.split(colored, list(out[:3, block]))
     black = np.append(matrix[:, 3], 0)[:channels].astype(np.float32)
     for edge in (slice(0, first), slice(end, height)):
         if layout == "nhwc":

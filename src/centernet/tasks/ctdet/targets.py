@@ -57,30 +57,27 @@ def encode_centers(
     class_ids = sample.class_ids[:max_objects]
     if len(class_ids) and (class_ids.min() < 0 or class_ids.max() >= num_classes):
         raise ValueError(f"{sample.name or 'sample'}: class ids {class_ids.min()}..{class_ids.max()}, expected 0..{num_classes - 1}")
-    boxes = sample.boxes[:max_objects].astype(np.float64) / grid.stride
-    boxes = np.clip(boxes, 0, [columns - 1, rows - 1, columns - 1, rows - 1])
-    width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    center = (boxes[:, :2] + boxes[:, 2:]) / 2
-    cell = center.astype(np.int64)  # never negative, so truncation is floor
-
     if out is None:
         targets = _zeros(num_classes=num_classes, cells=grid.cells, max_objects=max_objects)
     else:
         targets = {name: out[name] for name in TARGETS}
         _erase(targets)
+    heatmap, indices, size, offset, mask = (targets[name] for name in TARGETS[:5])
+    boxes = np.clip(sample.boxes[:max_objects].astype(np.float64) / grid.stride, 0, [columns - 1, rows - 1, columns - 1, rows - 1])
     peaks = set()
-    for i in np.flatnonzero((width > 0) & (height > 0)).tolist():
-        x, y = cell[i].tolist()
-        index = y * columns + x
-        # Row first, peak second: whatever is in the heatmap has a row by which it is found again.
-        targets["indices"][i], targets["mask"][i] = index, 1
-        targets["size"][i] = width[i], height[i]
-        targets["offset"][i] = center[i] - cell[i]
-        reach = max(0, int(radius(math.ceil(height[i]), math.ceil(width[i]), min_overlap)))
-        draw_gaussian(targets["heatmap"][class_ids[i]], (x, y), reach)
-        peaks.add((int(class_ids[i]), index))
+    for i, ((left, top, right, bottom), class_id) in enumerate(zip(boxes.tolist(), class_ids.tolist(), strict=True)):
+        width, height = right - left, bottom - top
+        if width <= 0 or height <= 0:
+            continue
+        x, y = (left + right) / 2, (top + bottom) / 2
+        column, row = int(x), int(y)  # never negative, so truncation is floor
+        # The row of the table first, the peak second: whatever is in the heatmap can be found again by it.
+        indices[i], mask[i], size[i], offset[i] = row * columns + column, 1, (width, height), (x - column, y - row)
+        reach = max(0, int(radius(math.ceil(height), math.ceil(width), min_overlap)))
+        draw_gaussian(heatmap[class_id], (column, row), reach)
+        peaks.add((class_id, row, column))
     targets["num_peaks"][...] = len(peaks)
-    targets["num_objects"][...] = targets["mask"].sum()
+    targets["num_objects"][...] = np.count_nonzero(mask)
     return targets
 
 
