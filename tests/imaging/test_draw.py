@@ -69,6 +69,13 @@ def test_the_best_detection_is_on_top_whatever_the_order() -> None:
         assert tuple(picture[100, 60]) == class_color(1)
 
 
+def test_tracked_objects_have_the_colour_of_their_number() -> None:
+    found = detections((20, 40, 100, 100, 0.5, 1), (150, 40, 230, 100, 0.9, 1), (260, 40, 340, 100, 0.7, 1))
+    picture = draw_detections(grey_image(256, 400), found, track_ids=np.array([5, 0, 7]))
+    for x, color in ((60, 5), (190, 1), (300, 7)):
+        assert tuple(picture[100, x]) == class_color(color)
+
+
 def test_labels_give_way_to_each_other() -> None:
     picture = draw_boxes(grey_image(300, 300), np.array([[100, 100, 200, 200], [102, 102, 200, 200]]), np.array([0, 1]), NAMES)
     assert all((picture == class_color(class_id)).all(axis=2).sum() > 250 for class_id in (0, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from centernet.errors import DataError, OutputError
-from centernet.imaging.video import VideoWriter, is_video, read_frames
+from centernet.imaging.video import Camera, VideoWriter, is_video, read_frames
 
 
 def test_frames_survive_writing_and_reading(tmp_path: Path) -> None:
@@ -52,3 +52,34 @@ def test_frames_of_another_size_are_refused(tmp_path: Path) -> None:
         writer.write(np.zeros((48, 64, 3), np.uint8))
         with pytest.raises(ValueError, match="frame of shape"):
             writer.write(np.zeros((48, 32, 3), np.uint8))
+
+
+def test_frames_that_come_irregularly_keep_their_times(tmp_path: Path) -> None:
+    path = tmp_path / "live.mp4"
+    with VideoWriter(path, 10) as writer:
+        for level, seconds in ((20, 0.0), (80, 0.31), (140, 0.33), (200, 0.6)):
+            writer.write_at(np.full((48, 64, 3), level, np.uint8), seconds)
+    levels = [frame.mean() for frame in read_frames(path)]
+    assert len(levels) == 1 + 6
+    np.testing.assert_allclose(levels, [20, 80, 80, 80, 200, 200, 200], atol=8)
+
+
+def test_a_camera_that_is_not_there_is_an_error_that_says_how_they_are_counted() -> None:
+    with pytest.raises(DataError, match=r"webcam:97: no such camera.*counted from webcam:0"):
+        Camera(97)
+
+
+def test_a_camera_without_a_picture_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dark:
+        """Opens, and gives nothing."""
+
+        def __init__(self, number: int) -> None: ...
+
+        def __getattr__(self, name: str) -> object:
+            return {"isOpened": lambda: True, "get": lambda _: 30.0, "set": lambda *_: True, "read": lambda: (False, None)}.get(
+                name, lambda: None
+            )
+
+    monkeypatch.setattr("centernet.imaging.video.cv2.VideoCapture", Dark)
+    with pytest.raises(DataError, match="webcam:0: the camera gives no picture"):
+        Camera(0)

@@ -1,4 +1,7 @@
-"""Tiles cover the image, and what they see becomes every object once and whole; a perfect detector on drawn rectangles stands in for a network."""
+"""Tiles cover the image, and what they see becomes every object once and whole.
+
+A perfect detector on drawn rectangles stands in for a network.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def test_tiles_cover_the_image_and_overlap_enough(image_hw: tuple[int, int]) -> 
         starts = np.unique(windows[:, axis])
         assert (np.diff(starts) <= 60).all()
     # Any box no larger than the overlap is whole in some tile.
-    height, width = image_hw
+    width = image_hw[1]
     for x in range(0, max(width - 40, 0), 7):
         assert ((windows[:, 0] <= x) & (x + 40 <= windows[:, 2])).any()
 
@@ -140,16 +143,25 @@ def test_a_piece_that_looks_like_another_class_is_dropped_where_the_whole_is_kno
     assert_found(merge_tiles(pieces, windows, whole, (100, 160), TILING), [(10, 10, 150, 90)])
 
 
-def test_the_view_of_the_whole_image_says_nothing_of_small_objects() -> None:
+def test_the_view_of_the_whole_image_says_nothing_of_what_a_tile_saw_in_full() -> None:
     windows = tile_windows((100, 160), TILING)
-    merged = merge_tiles([detections([]), detections([])], windows, detections([[20, 20, 36, 36, 0.9, 0]]), (100, 160), TILING)
+    merged = merge_tiles([detections([]), detections([])], windows, detections([[20, 20, 80, 36, 0.9, 0]]), (100, 160), TILING)
     assert len(merged) == 0
 
 
-def test_a_piece_without_the_rest_of_its_object_stays() -> None:
+def test_a_piece_stays_unless_another_tile_saw_the_place_in_full() -> None:
     windows = tile_windows((100, 160), TILING)
-    merged = merge_tiles([detections([[30, 20, 100, 60, 0.6, 0]]), detections([])], windows, detections([]), (100, 160), TILING)
-    np.testing.assert_array_equal(merged.boxes, [[30, 20, 100, 60]])
+    long, short = [30, 20, 100, 60, 0.6, 0], [80, 70, 100, 90, 0.6, 0]
+    merged = merge_tiles([detections([long, short]), detections([])], windows, detections([]), (100, 160), TILING)
+    np.testing.assert_array_equal(merged.boxes, [long[:4]])
+
+
+def test_a_coarse_network_may_end_a_cut_box_farther_from_the_seam() -> None:
+    windows = tile_windows((100, 160), TILING)
+    pieces = [detections([[30, 20, 86, 60, 0.6, 0]]), detections([[12, 20, 70, 60, 0.7, 0]])]
+    coarse = Tiling(tile=100, overlap=40, cell=12)
+    assert len(merge_tiles(pieces, windows, detections([]), (100, 160), TILING)) == 2
+    np.testing.assert_array_equal(merge_tiles(pieces, windows, detections([]), (100, 160), coarse).boxes, [[30, 20, 130, 60]])
 
 
 def test_what_one_tile_sees_in_one_place_is_left_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from centernet.cli import machine, options
@@ -37,7 +38,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     selection.check_scores(lowest)
     path = machine.checkpoint(arguments)
 
-    from centernet.experiment.demo import Demo, View
+    from centernet.experiment.demo import Demo, View, cell_of
     from centernet.experiment.output import default_folder, make_folder
 
     detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2)
@@ -45,7 +46,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
         lowest=selection.lowest_scores(detector.class_names, lowest, classes=given.get("classes"), default=VIS_THRESHOLD),
         debug=debug,
         theme=given.get("debugger_theme", "white"),
-        tiling=tiling,
+        tiling=None if tiling is None else replace(tiling, cell=cell_of(detector, tile=tiling.tile)),
         is_tracked="track" in given,
     )
     folder = make_folder(given.get("output") or default_folder(detector.description.experiment))

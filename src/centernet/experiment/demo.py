@@ -67,10 +67,9 @@ class Demo:
         Raises:
             DataError: the one file named, or a video, cannot be read. OutputError: something cannot be written.
         """
-        videos = dict(zip(source.videos, output_names(source.images + source.videos)[len(source.images) :], strict=True))
         with Records(self.folder, category_ids=self.detector.description.classes.category_ids) as records:
             self._images(source.images, records, is_one=source.is_one)
-            for path, name in videos.items():
+            for path, name in zip(source.videos, output_names(source.videos), strict=True):
                 self._video(read_frames(path), records, source=path, name=name)
             if source.camera is not None:
                 try:
@@ -87,7 +86,7 @@ class Demo:
 
     def _images(self, paths: Sequence[Path], records: Records, *, is_one: bool) -> None:
         is_watched = len(paths) > LONG and terminal_width() is not None
-        names = output_names(tuple(paths))
+        names = output_names(paths)
         for path, name, image_id in _watched(list(zip(paths, names, image_ids(paths), strict=True)), len(paths), "image", is_watched):
             start = perf_counter()
             try:
@@ -174,6 +173,12 @@ class Demo:
         self.num_images += 1
         self.num_objects += len(detections)
         self.seconds += float(np.sum(list(stages.values())))
+
+
+def cell_of(detector: Detector, *, tile: int) -> float:
+    """Image pixels to a cell of the heatmap, where the network looks at tiles of so many pixels."""
+    spec, stride = detector.spec, detector.description.stride
+    return float(stride) if spec.keep_resolution else stride * tile / max(spec.size)
 
 
 def _watched(items: Iterable[Item], total: int | None, unit: str, is_watched: bool) -> Iterator[Item]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -29,22 +30,25 @@ class Records:
         """
         self._paths = folder / LINES, folder / RESULTS
         self._category_ids = category_ids
-        self._files: tuple[TextIO, ...] = ()
+        self._files: list[TextIO] = []
+        self._opened = ExitStack()
         self._num_results = 0
 
     def __enter__(self) -> Records:
         """Begin both files; OutputError if they cannot be written."""
-        try:
-            self._files = tuple(path.open("w", encoding="utf-8", buffering=1) for path in self._paths)
-        except OSError as error:
-            raise OutputError(f"{error.filename}: cannot be written: {error.strerror}") from None
-        self._write(1, "[")
+        with ExitStack() as opened:
+            for path in self._paths:
+                try:
+                    self._files.append(opened.enter_context(path.open("w", encoding="utf-8", buffering=1)))
+                except OSError as error:
+                    raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+            self._write(1, "[")
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._write(1, "\n]\n")
-        for file in self._files:
-            file.close()
+        with self._opened:
+            self._write(1, "\n]\n")
 
     def add(
         self,

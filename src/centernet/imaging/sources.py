@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,17 +59,21 @@ def _matching(pattern: str) -> Source:
     return Source(images=images, videos=videos)
 
 
-def output_names(paths: tuple[Path, ...]) -> list[str]:
-    """A name for what is written about each file: its stem; where stems repeat its name, then the folders before it, then a number."""
-    names = [path.stem for path in paths]
-    for depth in (1, 2, 3):
-        names = [name if names.count(name) == 1 else "_".join(path.parts[-depth:]) for name, path in zip(names, paths, strict=True)]
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """A name for what is written about each file: its stem, or, where that is another's too, more of its path, or a number."""
+    levels = [
+        [path.stem for path in paths],
+        [path.name for path in paths],
+        ["_".join([*path.parts[-2:-1], path.stem]) for path in paths],
+        ["_".join(path.parts[-3:]) for path in paths],
+    ]
+    counts = [Counter(names) for names in levels]
+    names: list[str] = []
     taken: set[str] = set()
-    for i, name in enumerate(names):
-        unique, number = name, 1
-        while unique in taken:
-            number += 1
-            unique = f"{name}_{number}"
-        taken.add(unique)
-        names[i] = unique
+    for candidates in zip(*levels, strict=True):
+        name = next((name for name, count in zip(candidates, counts, strict=True) if count[name] == 1), candidates[-1])
+        numbered = (f"{name}_{number}" for number in range(2, len(paths) + 2))
+        name = next(unique for unique in (name, *numbered) if unique not in taken)
+        names.append(name)
+        taken.add(name)
     return names

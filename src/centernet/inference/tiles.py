@@ -12,15 +12,20 @@ from centernet.geometry.boxes import area
 from centernet.structures import Array, Detections
 
 DUPLICATE = 0.5  # intersection over union from which two views show one object
-CONTAINED = 0.7  # share of a cut piece inside an object from which it is a piece of that object
+CONTAINED = 0.7  # share of a cut piece inside an object from which it is a piece of that object,
+VISIBLE = 0.5  # if it is at least this share of what its tile shows of the object
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """tile: side of a tile in image pixels, > 0. overlap: that neighbouring tiles share at least, 0 <= overlap < tile."""
+    """tile: side of a tile in image pixels, > 0. overlap: that neighbouring tiles share at least, 0 <= overlap < tile.
+
+    cell: image pixels to a cell of the network's heatmap, which is how exactly it places a box.
+    """
 
     tile: int
     overlap: int
+    cell: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.tile:
@@ -29,7 +34,7 @@ class Tiling:
     @property
     def margin(self) -> float:
         """Pixels: a box that ends so near to a seam may be cut by it."""
-        return max(self.overlap / 4, self.tile / 64)
+        return max(self.overlap / 4, self.tile / 64, 1.5 * self.cell)
 
 
 def tile_windows(image_hw: tuple[int, int], tiling: Tiling) -> Array:
@@ -71,8 +76,9 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     """Put the detections of tiles together; every object once and whole.
 
     An object no larger than the overlap is whole in some tile. Larger ones are taken from the view of the whole image, or,
-    where that missed them, joined from the pieces that neighbouring tiles saw. What a tile saw of an object that is
-    already known is dropped: the object, cut to that tile, looks the same.
+    where that missed them, joined from the pieces that neighbouring tiles saw. Two rules keep out the rest: what a tile saw of
+    an object that is known already is dropped (the object, cut to that tile, looks the same), and so is a piece, or a thing
+    in the view of the whole image, that a tile looked at from nearer or in full without reporting it.
 
     Args:
         parts: one per tile, boxes in pixels of the tile.
@@ -89,8 +95,7 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     if len(parts) != len(windows):
         raise ValueError(f"{len(parts)} parts for {len(windows)} tiles")
     height, width = image_hw
-    sides = whole.boxes[:, 2:] - whole.boxes[:, :2]
-    large = whole.select(sides.max(axis=1, initial=0) > tiling.overlap - 2 * tiling.margin)
+    large = whole.select(~_is_inside(whole.boxes, windows, image_hw, tiling.margin).any(axis=1))
     # One more view: the whole image, which no seam cuts.
     views = np.concatenate([windows, [[0, 0, width, height]]]).astype(np.float64)
     found = _Seen.gather([*parts, large], views, tiling.margin)
@@ -99,6 +104,8 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     pieces = found.select(is_cut)
     pieces = pieces.select(~_is_seen_of(pieces, known))
     joined, single = _joined(pieces, tiling.margin)
+    visible = _clipped(single.boxes, single.windows)
+    single = single.select(~_is_inside(visible, windows, image_hw, tiling.margin).any(axis=1))
     every = known.extended(joined.by_score()).extended(single.by_score())
     every = _without_duplicates(every, num_sure=len(known.scores)).by_score()
     return Detections(every.boxes.astype(np.float32), every.scores, every.class_ids, whole.class_names)
@@ -163,8 +170,16 @@ def _is_seen_of(candidates: _Seen, known: _Seen) -> Array:
     same_class = candidates.class_ids[:, None] == known.class_ids
     is_cut = candidates.cut.any(axis=1)[:, None]
     alike = (common >= DUPLICATE * (own_area + area(other) - common)) & (same_class | is_cut)
-    inside = (common >= CONTAINED * own_area) & same_class & is_cut
+    inside = (common >= CONTAINED * own_area) & (own_area >= VISIBLE * area(other)) & same_class & is_cut
     result: Array = ((alike | inside) & (common > 0) & (candidates.view[:, None] != known.view)).any(axis=1)
+    return result
+
+
+def _is_inside(boxes: Array, windows: Array, image_hw: tuple[int, int], margin: float) -> Array:
+    """(n, m) bool: whether boxes (n, 4) are in windows (m, 4) with a margin to their seams."""
+    sign, border = np.array([1, 1, -1, -1]), np.array([0, 0, image_hw[1], image_hw[0]])
+    from_seam = (boxes[:, None] - windows) * sign
+    result: Array = ((from_seam >= margin) | (windows == border)).all(axis=2)
     return result
 
 

@@ -94,7 +94,7 @@ def test_an_empty_data_set_cannot_be_tested(project: Any, refused: Any) -> None:
 
 def test_the_demo_needs_something_to_look_at(project: Any, refused: Any, tmp_path: Path) -> None:
     model = ("--checkpoint", project.model)
-    assert "what to look at? Give --demo IMAGE, FOLDER or VIDEO" in refused("demo", *model)
+    assert "what to look at? Give --demo IMAGE, FOLDER, 'PATTERN', VIDEO or webcam" in refused("demo", *model)
     assert "--demo nowhere: no such file or folder" in refused("demo", *model, "--demo", "nowhere")
     (tmp_path / "empty").mkdir()
     assert "empty" in refused("demo", *model, "--demo", tmp_path / "empty")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from centernet.imaging.io import read_image
+from centernet.imaging.io import read_image, write_image
 from centernet.imaging.video import VideoWriter, read_frames
 
 Command = Callable[..., Any]
@@ -29,14 +29,28 @@ def run(centernet: Command, tiny: Any, source: Path, output: Path, *words: objec
     return centernet("demo", "ctdet", "--checkpoint", tiny.lively, "--demo", source, "--save_dir", output, "--precision", "float32", *words)
 
 
+JSON = {"detections.jsonl", "detections.json"}
+
+
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    """All files but the JSON, which is always there."""
+    found = {path.name for path in folder.iterdir()}
+    assert found >= JSON
+    return found - JSON
+
+
+def lines(folder: Path) -> list[Any]:
+    return [json.loads(line) for line in (folder / "detections.jsonl").read_text().splitlines()]
+
+
+def results(folder: Path) -> Any:
+    return json.loads((folder / "detections.json").read_text())
 
 
 def test_an_image_becomes_a_picture_and_json_that_hold_its_detections(tiny: Any, centernet: Command, tmp_path: Path) -> None:
     ended = run(centernet, tiny, tiny.images[0], tmp_path / "out")
-    assert names(tmp_path / "out") == {"000001.jpg", "000001.json"}
-    written = json.loads((tmp_path / "out" / "000001.json").read_text())
+    assert names(tmp_path / "out") == {"000001.jpg"}
+    (written,) = lines(tmp_path / "out")
     assert (written["image"], written["width"], written["height"]) == (str(tiny.images[0]), 64, 64)
 
     expected = [found for found in load(tiny.lively).predict(tiny.images[0]) if found.score >= 0.2]
@@ -45,6 +59,12 @@ def test_an_image_becomes_a_picture_and_json_that_hold_its_detections(tiny: Any,
         assert (found["class_id"], found["class_name"]) == (detection.class_id, detection.class_name)
         assert found["score"] == pytest.approx(detection.score, abs=1e-6)
         np.testing.assert_allclose(found["box"], detection.box, atol=1e-3)
+
+    for result, detection in zip(results(tmp_path / "out"), expected, strict=True):
+        x1, y1, x2, y2 = detection.box
+        assert (result["image_id"], result["category_id"]) == (written["image_id"], detection.class_id + 1) == (1, detection.class_id + 1)
+        assert (set(result), result["score"]) == ({"image_id", "category_id", "bbox", "score"}, pytest.approx(detection.score, abs=1e-6))
+        np.testing.assert_allclose(result["bbox"], [x1, y1, x2 - x1, y2 - y1], atol=1e-3)
 
     drawn, original = read_image(tmp_path / "out" / "000001.jpg"), read_image(tiny.images[0])
     assert drawn.shape == original.shape
@@ -56,17 +76,61 @@ def test_an_image_becomes_a_picture_and_json_that_hold_its_detections(tiny: Any,
     assert f"1 images, {len(expected)} objects" in ended.out
 
 
-@pytest.mark.parametrize("debug", [0, 1, 2])
+@pytest.mark.parametrize("debug", [0, 1, 2, 3])
 def test_debug_says_how_much_is_drawn(tiny: Any, centernet: Command, tmp_path: Path, debug: int) -> None:
-    run(centernet, tiny, tiny.images[0], tmp_path / "out", "--debug", debug, "--debugger_theme", "black")
-    expected = {"000001.json"}
+    run(centernet, tiny, tiny.images[0], tmp_path / "out", "--debug", debug, "--debugger_theme", "black", "--vis_thresh", "disk=1")
+    expected = set()
     if debug >= 1:
         expected.add("000001.jpg")
     if debug >= 2:
-        expected |= {"000001_input.jpg", *(f"000001_heatmap_{name}.jpg" for name in CLASSES)}
-    assert names(tmp_path / "out") == expected
-    for path in (tmp_path / "out").glob("*_*.jpg"):
-        assert read_image(path).shape == (256, 256, 3), "enlarged to be legible"
+        expected |= {f"000001_{name}.jpg" for name in ("input", "heatmap", "size", "offset")}
+    drawn = names(tmp_path / "out")
+    of_classes = {f"000001_heatmap_{name}.jpg" for name in CLASSES}
+    assert drawn - of_classes == expected
+    assert drawn & of_classes == {0: set(), 1: set()}.get(debug, of_classes)
+    for name in sorted(drawn - {"000001.jpg"}):
+        height, width = read_image(tmp_path / "out" / name).shape[:2]
+        if "size" in name or "offset" in name:
+            assert height > 256, "a scale and captions"
+            assert width > 2 * 256, "two maps side by side"
+        else:
+            assert (height, width) == (256, 256), "enlarged to be legible"
+
+
+def test_heatmaps_of_the_chosen_classes_only(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    run(centernet, tiny, tiny.images[0], tmp_path / "out", "--debug", 3, "--classes", "ring,cross")
+    assert {name for name in names(tmp_path / "out") if "heatmap_" in name} == {"000001_heatmap_ring.jpg", "000001_heatmap_cross.jpg"}
+
+
+def test_chosen_classes_and_scores_by_class(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    everything = load(tiny.lively).predict(tiny.images[0])
+    best = {name: max(d.score for d in everything if d.class_name == name) for name in CLASSES}
+    cut = best["ring"] - 1e-4
+    run(centernet, tiny, tiny.images[0], tmp_path / "out", "--classes", "ring,cross", "--vis_thresh", f"0.1,ring={cut}")
+    found = lines(tmp_path / "out")[0]["detections"]
+    assert {d["class_name"] for d in found} == {"ring", "cross"}
+    assert [d["score"] for d in found if d["class_name"] == "ring"] == pytest.approx([best["ring"]])
+    assert sum(d["class_name"] == "cross" for d in found) == sum(d.class_name == "cross" and d.score >= 0.1 for d in everything)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--classes", "rnig"), "--classes: the model has no class 'rnig'; did you mean 'ring'?"),
+        (("--vis_thresh", "0.3,dsik=0.5"), "--vis_thresh: the model has no class 'dsik'; did you mean 'disk'?"),
+        (("--vis_thresh", "ring=1.5"), "--vis_thresh ring=1.5: scores are between 0 and 1"),
+        (("--vis_thresh", "ring=much"), "invalid score X or list NAME=X,... value: 'ring=much'"),
+        (("--vis_thresh", "0.2,0.3"), "invalid score X or list NAME=X,... value"),
+        (("--overlap", "8"), "--overlap is that of tiles: give --tile N too"),
+        (("--tile", "32", "--overlap", "32"), "--overlap 32: tiles of 32 pixels must overlap by less"),
+        (("--tile", "0"), "argument --tile"),
+        (("--track",), "--track follows objects through a video"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(tiny: Any, centernet: Command, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    command = ("demo", "--checkpoint", tiny.lively, "--demo", tiny.images[0], "-o", tmp_path / "out", *words)
+    assert said in centernet(*command, code=2).err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_threshold_no_score_can_have_is_refused(tiny: Any, centernet: Command, tmp_path: Path) -> None:
@@ -82,34 +146,173 @@ def test_files_of_one_stem_do_not_overwrite_each_other(tiny: Any, centernet: Com
     shutil.copy(tiny.images[2], folder / "field.JPG")
     (folder / "notes.txt").write_text("no picture")
     ended = run(centernet, tiny, folder, tmp_path / "out")
-    assert names(tmp_path / "out") == {
-        "street.jpg.jpg", "street.jpg.json", "street.png.jpg", "street.png.json", "field.jpg", "field.json",
-    }  # fmt: skip
+    assert names(tmp_path / "out") == {"street.jpg.jpg", "street.png.jpg", "field.jpg"}
     assert "3 images" in ended.out
+    assert [Path(line["image"]).name for line in lines(tmp_path / "out")] == ["field.JPG", "street.jpg", "street.png"]
+    assert [line["image_id"] for line in lines(tmp_path / "out")] == [1, 2, 3]
+    assert {result["image_id"] for result in results(tmp_path / "out")} == {1, 2, 3}
 
 
-def test_a_video_becomes_a_video_of_the_same_frames(tiny: Any, centernet: Command, tmp_path: Path) -> None:
-    frames = [read_image(path) for path in tiny.images[:4]]
+def test_a_pattern_takes_the_images_of_many_folders(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    for folder, image in zip(("a", "b/c"), tiny.images, strict=False):
+        (tmp_path / "shots" / folder).mkdir(parents=True)
+        shutil.copy(image, tmp_path / "shots" / folder / "x.jpg")
+    (tmp_path / "shots" / "x.txt").write_text("no picture")
+    run(centernet, tiny, tmp_path / "shots" / "**" / "x.*", tmp_path / "out", "--debug", 1)
+    assert names(tmp_path / "out") == {"a_x.jpg", "c_x.jpg"}
+    assert len(lines(tmp_path / "out")) == 2
+    ended = centernet("demo", "--checkpoint", tiny.lively, "--demo", tmp_path / "*.jpg", code=2)
+    assert f"{tmp_path}/*.jpg: no image or video matches the pattern" in ended.err
+    words = ("demo", "--checkpoint", tiny.lively, "--demo", tiny.images[0], tiny.images[1])  # as a shell leaves an unquoted pattern
+    assert "is not a task" in centernet(*words, code=2).err
+
+
+def test_the_images_coco_results_belong_to_are_known_by_their_numbers(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    run(centernet, tiny, tiny.images[0].parent, tmp_path / "out", "--debug", 0)
+    assert [line["image_id"] for line in lines(tmp_path / "out")] == [int(path.stem) for path in tiny.images]
+
+
+def test_an_image_is_not_overwritten_by_its_own_result(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    shutil.copy(tiny.images[0], tmp_path / "a.jpg")
+    before = (tmp_path / "a.jpg").read_bytes()
+    ended = centernet("demo", "--checkpoint", tiny.lively, "--demo", tmp_path / "a.jpg", "-o", tmp_path, code=2)
+    assert "would be overwritten by its own result; give another folder with --output" in ended.err
+    assert (tmp_path / "a.jpg").read_bytes() == before
+    assert results(tmp_path) != [], "what was found until then"
+
+
+def test_a_large_image_is_looked_at_in_tiles(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    """Four pictures side by side, one a tile: what is found far from the seams is what each picture alone holds."""
+    pictures = [read_image(path) for path in tiny.images[:4]]
+    write_image(tmp_path / "wide.png", np.concatenate(pictures, axis=1))
+    run(centernet, tiny, tmp_path / "wide.png", tmp_path / "out", "--tile", 64, "--overlap", 0, "--vis_thresh", 0.3)
+    (line,) = lines(tmp_path / "out")
+    assert (line["width"], line["height"]) == (256, 64)
+    found = np.array([[*d["box"], d["class_id"]] for d in line["detections"]])
+    alone = load(tiny.lively)
+    for number, picture in enumerate(pictures):
+        inside = [d for d in alone.predict(picture) if d.score >= 0.3 and d.box[0] > 8 and d.box[2] < 56]
+        for detection in inside:
+            shifted = np.array([*detection.box, detection.class_id]) + np.array([1, 0, 1, 0, 0]) * 64 * number
+            assert np.abs(found - shifted).max(axis=1).min() < 1e-2
+    run(centernet, tiny, tiny.images[0], tmp_path / "small", "--tile", 64, "--vis_thresh", 0.3)
+    assert [d["box"] for d in lines(tmp_path / "small")[0]["detections"]] == [
+        list(d.box) for d in alone.predict(tiny.images[0]) if d.score >= 0.3
+    ]
+
+
+@pytest.fixture
+def film(tiny: Any, tmp_path: Path) -> Path:
+    """Four pictures at twelve a second."""
     with VideoWriter(tmp_path / "film.mp4", 12) as writer:
-        for frame in frames:
-            writer.write(frame)
-    ended = run(centernet, tiny, tmp_path / "film.mp4", tmp_path / "out")
-    assert names(tmp_path / "out") == {"film.mp4", "film.json"}
+        for path in tiny.images[:4]:
+            writer.write(read_image(path))
+    return tmp_path / "film.mp4"
+
+
+def test_a_video_becomes_a_video_of_the_same_frames(tiny: Any, centernet: Command, tmp_path: Path, film: Path) -> None:
+    ended = run(centernet, tiny, film, tmp_path / "out")
+    assert names(tmp_path / "out") == {"film.mp4"}
     drawn = read_frames(tmp_path / "out" / "film.mp4")
     assert drawn.rate == pytest.approx(12)
     assert [frame.shape for frame in drawn] == [(64, 64, 3)] * 4
-    written = json.loads((tmp_path / "out" / "film.json").read_text())
-    assert [record["frame"] for record in written["frames"]] == [0, 1, 2, 3]
-    assert [record["seconds"] for record in written["frames"]] == pytest.approx([0, 1 / 12, 2 / 12, 3 / 12])
-    assert all(record["detections"] for record in written["frames"])
+    records = lines(tmp_path / "out")
+    assert [(record["video"], record["frame"]) for record in records] == [(str(film), number) for number in range(4)]
+    assert [record["seconds"] for record in records] == pytest.approx([0, 1 / 12, 2 / 12, 3 / 12], abs=1e-3)
+    assert all(record["detections"] and "track_id" not in record["detections"][0] for record in records)
+    assert [record["image_id"] for record in records] == sorted({result["image_id"] for result in results(tmp_path / "out")})
     assert "4 images" in ended.out
 
 
-def test_a_video_without_pictures_is_json_only(tiny: Any, centernet: Command, tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "film.mp4", 5) as writer:
-        writer.write(read_image(tiny.images[0]))
-    run(centernet, tiny, tmp_path / "film.mp4", tmp_path / "out", "--debug", 0)
-    assert names(tmp_path / "out") == {"film.json"}
+def test_a_video_without_pictures_is_json_only(tiny: Any, centernet: Command, tmp_path: Path, film: Path) -> None:
+    run(centernet, tiny, film, tmp_path / "out", "--debug", 0)
+    assert names(tmp_path / "out") == set()
+    assert len(lines(tmp_path / "out")) == 4
+
+
+def test_a_pattern_takes_videos_too(tiny: Any, centernet: Command, tmp_path: Path, film: Path) -> None:
+    shutil.copy(tiny.images[0], film.parent / "film.png")
+    run(centernet, tiny, film.parent / "film.*", tmp_path / "out")
+    assert names(tmp_path / "out") == {"film.jpg", "film.mp4"}
+    assert [line["image_id"] for line in lines(tmp_path / "out")] == [1, 2, 3, 4, 5]
+
+
+def test_a_video_is_not_overwritten_by_its_own_result(tiny: Any, centernet: Command, film: Path) -> None:
+    before = film.read_bytes()
+    ended = centernet("demo", "--checkpoint", tiny.lively, "--demo", film, "-o", film.parent, code=2)
+    assert "would be overwritten" in ended.err
+    assert film.read_bytes() == before
+
+
+def test_objects_of_a_video_get_numbers(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    pytest.importorskip("norfair")
+    with VideoWriter(tmp_path / "still.mp4", 10) as writer:
+        for _ in range(4):
+            writer.write(read_image(tiny.images[0]))
+    run(centernet, tiny, tmp_path / "still.mp4", tmp_path / "out", "--track", "--vis_thresh", 0.4)
+    first, *others = ([d["track_id"] for d in line["detections"]] for line in lines(tmp_path / "out"))
+    assert set(first) == {None}
+    for ids in others:
+        numbers = [number for number in ids if number]
+        assert numbers
+        assert len(set(numbers)) == len(numbers)
+
+
+class FakeCamera:
+    """As much of `cv2.VideoCapture` as is used of a camera; the user presses Ctrl-C at the fourth frame."""
+
+    def __init__(self, number: int) -> None:
+        assert number == 2
+        self._frames = 0
+
+    def isOpened(self) -> bool:
+        return True
+
+    def get(self, _: int) -> float:
+        return 0.0  # as drivers do that do not know their rate
+
+    def set(self, *_: object) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, Any]:
+        self._frames += 1
+        if self._frames == 4:
+            raise KeyboardInterrupt
+        return True, np.full((48, 64, 3), 80, np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_camera_runs_until_it_is_stopped(tiny: Any, centernet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("centernet.imaging.video.cv2.VideoCapture", FakeCamera)
+    ended = run(centernet, tiny, Path("webcam:2"), tmp_path / "out")
+    monkeypatch.undo()
+    assert "stopped" in ended.out
+    assert "3 images" in ended.out
+    records = lines(tmp_path / "out")
+    assert [(record["video"], record["frame"]) for record in records] == [("webcam2", 0), ("webcam2", 1), ("webcam2", 2)]
+    seconds = [record["seconds"] for record in records]
+    assert seconds == sorted(seconds)
+    drawn = read_frames(tmp_path / "out" / "webcam2.mp4")
+    assert drawn.rate == 25
+    assert drawn.num_frames == 1 + round(25 * seconds[-1])
+
+
+def test_what_was_found_before_an_interruption_is_complete_json(
+    tiny: Any, centernet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from centernet.experiment import demo
+
+    def interrupted(path: Path) -> Any:
+        if path == tiny.images[2]:
+            raise KeyboardInterrupt
+        return read_image(path)
+
+    monkeypatch.setattr(demo, "read_image", interrupted)
+    centernet("demo", "--checkpoint", tiny.lively, "--demo", tiny.images[0].parent, "-o", tmp_path / "out", code=130)
+    assert len(lines(tmp_path / "out")) == 2
+    assert {result["image_id"] for result in results(tmp_path / "out")} == {line["image_id"] for line in lines(tmp_path / "out")}
 
 
 def test_the_script_needs_no_display_and_no_words_about_the_network(tiny: Any, script: Command, tmp_path: Path) -> None:
@@ -144,7 +347,7 @@ def picture(kind: str, folder: Path) -> Path:
 @pytest.mark.parametrize("kind", ["grey", "16 bit", "alpha", "CMYK", "turned", "upper case"])
 def test_pictures_of_every_kind_are_taken(tiny: Any, centernet: Command, tmp_path: Path, kind: str) -> None:
     run(centernet, tiny, picture(kind, tmp_path), tmp_path / "out")
-    written = json.loads((tmp_path / "out" / "a.json").read_text())
+    (written,) = lines(tmp_path / "out")
     assert (written["width"], written["height"]) == (40, 24)
     assert written["detections"]
     assert read_image(tmp_path / "out" / "a.jpg").shape == (24, 40, 3)
@@ -165,7 +368,7 @@ def test_a_file_of_a_folder_that_is_no_picture_is_named_and_left_out(tiny: Any, 
     shutil.copy(tiny.images[0], folder / "good.jpg")
     (folder / "bad.jpg").write_bytes(tiny.images[0].read_bytes()[:300])
     ended = run(centernet, tiny, folder, tmp_path / "out")
-    assert names(tmp_path / "out") == {"good.jpg", "good.json"}
+    assert names(tmp_path / "out") == {"good.jpg"}
     assert "bad.jpg" in ended.err
     assert "1 images, 1 unreadable" in ended.out
 
