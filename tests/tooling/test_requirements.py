@@ -58,6 +58,11 @@ def test_an_extra_never_changes_the_version_of_a_run_requirement(name: str) -> N
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_there_is_one_opencv(name: str) -> None:
+    assert [package for package in pins(name) if package.startswith("opencv")] == ["opencv-python-headless"]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_no_registry_is_named(name: str) -> None:
     for line in (ROOT / name).read_text().splitlines():
         assert not line.startswith("-"), f"{name}: {line}"
