@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nnabla as nn
+from tqdm import tqdm
 
 from centernet import config as configuration
 from centernet import plugins
@@ -26,7 +28,7 @@ from centernet.engine.solver import Solver
 from centernet.engine.step import TrainStep, ValidationStep
 from centernet.engine.trainer import Monitor, Trainer
 from centernet.errors import ConfigError, DeviceError
-from centernet.experiment import evaluate
+from centernet.experiment import evaluate, report
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.batches import Data, load, open_splits
 from centernet.experiment.detector import detector, options_of
@@ -216,10 +218,12 @@ def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Pl
     options = options_of(config.test)
 
     def measure(epoch: int) -> dict[str, float]:
-        del epoch  # measured the same way after each
         metric = evaluate.metric_for(assembly.task, data.validation, config.data)
         current = detector(assembly, place.machine, options)
         found = evaluate.evaluate(current, data.validation, metric, place.communicator, on_bad_image=config.data.on_bad_image)
+        if place.communicator.rank == 0:
+            protocol = report.protocol_text(current, metric=evaluate.protocol_of(config.data), num_images=len(data.validation))
+            tqdm.write(f"epoch {epoch + 1}/{config.train.epochs}: AP with {report.protocol_line(protocol)}", file=sys.stderr)
         return {name: value for name, value in found.items() if isinstance(value, float)}
 
     return measure

@@ -26,7 +26,18 @@ def test_results_and_detections_say_what_was_measured_and_how(
     assert results["model"] == str(tiny.lively)
     protocol = results["protocol"]
     assert protocol.pop("runtime").startswith("OpenVINO ")
-    assert protocol == {"metric": "coco", "images": 6, "input_size": "64x64", "scales": [1.0], "flip": False, "nms": False}
+    assert protocol == {
+        "metric": "coco",
+        "images": 6,
+        "input_size": "64x64",
+        "scales": [1.0],
+        "flip": False,
+        "nms": "none",
+        "k": 20,
+        "max_detections": 128,
+        "precision": "float32",
+    }
+    assert "metric coco, images 6, input size 64x64, scales 1, flip no, nms none, k 20" in ended.out
     for name in numbers:
         assert f"\n{name} " in ended.out
 
@@ -80,13 +91,33 @@ def test_a_data_set_of_other_classes_is_refused(tiny: Any, centernet: Command, t
     assert "dish, ring, square, triangle" in ended.err
 
 
-@pytest.mark.parametrize("words", [("--keep_res",), ("--test_scales", "0.5,1,1.5"), ("--batch_size", "5"), ("--runtime", "nnabla")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--keep_res",),
+        ("--test_scales", "0.5,1,1.5"),
+        ("--batch_size", "5"),
+        ("--runtime", "nnabla"),
+        ("--flip_test", "--nms", "--soft_nms_reference"),
+    ],
+)
 def test_the_options_of_testing_work_together_with_the_data(
     tiny: Any, own_truth: tuple[str, ...], centernet: Command, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     centernet("test", "--checkpoint", tiny.lively, *own_truth, "-o", tmp_path / "out", *words)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert 0 < results["AP"] <= 1
+    assert results["protocol"]["flip"] is ("--flip_test" in words)
+    assert (results["protocol"]["nms"] == "none") is ("--nms" not in words and "--test_scales" not in words)
+
+
+def test_the_protocol_stands_beside_the_ap_of_a_validation(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    words = ("--train-config", tiny.config, "--data_dir", tiny.data, "--set", "train.epochs=1", "--flip_test")
+    ended = centernet("train", *words, "-o", tmp_path / "out")
+    measured, ap = (line for line in ended.err.splitlines() if "epoch 1/1: AP with" in line or "held out" in line)
+    assert "metric coco, images 6, input size 64x64, scales 1, flip yes, nms none" in measured
+    assert "OpenVINO" in measured
+    assert "AP " in ap
 
 
 def test_an_unreadable_image_stops_an_evaluation_or_counts_without_detections(
