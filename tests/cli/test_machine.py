@@ -40,6 +40,8 @@ def test_a_machine_is_what_was_typed_over_the_commands_defaults() -> None:
     typed = parse("--precision", "bfloat16", "--runtime", "nnabla", "--extension_module", "cpu", "--gpus", "-1")
     expected = Machine(runtime="nnabla", precision="bfloat16", extension="cpu", gpu=None)
     assert machine.machine(typed, precision="float32") == expected
+    assert machine.machine(parse(), performance="throughput").performance == "throughput"
+    assert machine.machine(parse("--performance", "latency"), performance="throughput").performance == "latency"
 
 
 def test_options_come_from_the_section_test_of_the_yaml_then_from_what_was_typed(file: dict[str, Any], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -59,3 +60,17 @@ def test_no_sample_at_all_still_computes() -> None:
 
 def test_losses_are_averaged_over_images_not_batches() -> None:
     assert mean_losses([({"total": 1.0}, 3), ({"total": 5.0}, 1)]) == {"total": 2.0}
+
+
+def test_batches_may_be_detected_several_at_a_time() -> None:
+    taken: list[int] = []
+
+    def two_at_a_time(function, batches):
+        with ThreadPoolExecutor(2) as pool:
+            for result in pool.map(function, batches):
+                taken.append(1)
+                yield result
+
+    expected = evaluate(predict, [(i, sample(i)) for i in range(5)], Seen(), Single(), batch_size=2)
+    assert evaluate(predict, [(i, sample(i)) for i in range(5)], Seen(), Single(), batch_size=2, in_turn=two_at_a_time) == expected
+    assert len(taken) == 3

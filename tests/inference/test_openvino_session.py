@@ -82,7 +82,7 @@ def test_runs_from_several_threads_do_not_meet(performance, build, make_onnx) ->
 
     with ThreadPoolExecutor(4) as pool:
         for found, wanted in zip(pool.map(run, inputs), expected, strict=True):
-            np.testing.assert_allclose(found, wanted, atol=1e-5)
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("performance", "threads", "cores", "runs"), [("latency", None, 4, 1), ("throughput", None, 4, 5),

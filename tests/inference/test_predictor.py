@@ -20,6 +20,7 @@ class BrightestSquare:
     """A "network" that finds the bounding box of everything brighter than half, as a detection of class 1."""
 
     summary = "a test"
+    parallel_runs = 1
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, ...]] = []
@@ -159,3 +160,25 @@ def test_an_array_that_is_no_image_is_a_data_error(array) -> None:
 def test_something_else_is_a_data_error() -> None:
     with pytest.raises(DataError, match="cannot take a dict as an image"):
         as_image({})
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("parallel_runs", [1, 3])
+def test_a_stream_is_detected_in_order_whatever_runs_side_by_side(parallel_runs, batch_size) -> None:
+    session = BrightestSquare()
+    session.parallel_runs = parallel_runs
+    predictor = Predictor(session, read, SPEC, batch_size=batch_size)
+    corners = range(0, 40, 8)
+    found = list(predictor.stream(iter(corners), lambda x: square(box=(x, 8, x + 16, 24))))
+    assert [item for item, _ in found] == list(corners)
+    assert [round(float(detections.boxes[0, 0])) for _, detections in found] == list(corners)
+    assert predictor.seconds["net"] > 0
+    assert predictor.predict([square(), square()])[1].boxes[0, 0] == 16
+
+
+def test_a_session_that_runs_one_after_the_other_is_not_ahead_of_who_asks() -> None:
+    predictor = Predictor(BrightestSquare(), read, SPEC)
+    asked: list[int] = []
+    results = predictor.stream((asked.append(number) or number for number in range(3)), lambda _: square())
+    next(results)
+    assert asked == [0]

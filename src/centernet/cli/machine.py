@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from centernet.experiment.detector import Detector
     from centernet.experiment.inference_graph import Machine, PrecisionChoice
     from centernet.experiment.schema import ExperimentConfig
+    from centernet.inference.openvino_session import Performance
 
 
 def checkpoint(arguments: argparse.Namespace) -> Path:
@@ -26,8 +27,10 @@ def checkpoint(arguments: argparse.Namespace) -> Path:
     return path
 
 
-def machine(arguments: argparse.Namespace, *, precision: PrecisionChoice = "auto", threads: int | None = None) -> Machine:
-    """Where to run, from the options; `precision` where it was not typed."""
+def machine(
+    arguments: argparse.Namespace, *, precision: PrecisionChoice = "auto", threads: int | None = None, performance: Performance = "latency"
+) -> Machine:
+    """Where to run, from the options; `precision` and `performance` where they were not typed."""
     from centernet.experiment import devices
     from centernet.experiment.inference_graph import Machine
 
@@ -38,6 +41,7 @@ def machine(arguments: argparse.Namespace, *, precision: PrecisionChoice = "auto
         extension=given.get("extension_module", "auto"),
         gpu=devices.gpu(given.get("gpus"), index=0),
         threads=threads,
+        performance=given.get("performance", performance),
     )
 
 
@@ -62,13 +66,19 @@ def description_of(path: Path, chosen: Choice) -> Description:
 
 
 def open_detector(
-    path: Path, arguments: argparse.Namespace, *, with_maps: bool = False, precision: PrecisionChoice = "auto", threads: int | None = None
+    path: Path,
+    arguments: argparse.Namespace,
+    *,
+    with_maps: bool = False,
+    precision: PrecisionChoice = "auto",
+    threads: int | None = None,
+    performance: Performance = "latency",
 ) -> tuple[Detector, ExperimentConfig]:
     """The model file as the options ask for it, and the experiment it is used in: the typed YAML's, or the file's own.
 
     Args:
         with_maps: also give the heatmap out.
-        precision: where none was typed.
+        precision, performance: where none was typed.
         threads: of the runtime; None: all cores.
 
     Raises:
@@ -90,5 +100,5 @@ def open_detector(
         with_maps=with_maps,
         batch_size=vars(arguments).get("batch_size", config.test.batch_size),
     )
-    where = machine(arguments, precision=precision, threads=threads)
+    where = machine(arguments, precision=precision, threads=threads, performance=performance)
     return model_files.load(path, described=description, machine=where, options=how), config

@@ -159,6 +159,12 @@ OPTIONS: tuple[Option, ...] = (
         choices=("auto", "float32", "bfloat16"),
     ),
     Option(
+        ("--performance",),
+        "latency: one image at a time; throughput: several at a time (default in test, and in demo for more than one image)",
+        INFERENCE,
+        choices=("latency", "throughput"),
+    ),
+    Option(
         ("--processes",), "train with N processes of this machine, as `mpirun -n N`, but Ctrl-C writes a checkpoint", TRAIN, parse=positive
     ),
     # Training

@@ -11,6 +11,9 @@ from centernet.structures import Array, Detections, Sample
 T = TypeVar("T")
 
 Predict = Callable[[list[Sample]], Sequence[Detections]]
+Batch = list[tuple[int, Sample | None]]
+Detected = tuple[int, list[tuple[int, Detections]]]  # number of images; what was found in those that can be read
+InTurn = Callable[[Callable[[Batch], Detected], Iterable[Batch]], Iterable[Detected]]
 
 
 class Metric(Protocol):
@@ -37,6 +40,7 @@ def evaluate(
     *,
     batch_size: int = 1,
     progress: Callable[[int], None] | None = None,
+    in_turn: InTurn = map,
 ) -> dict[str, Any]:
     """Run the detector over this rank's samples and compute the metric over all ranks' (collective).
 
@@ -45,17 +49,22 @@ def evaluate(
         samples: (index in the data set, sample); None for an image that cannot be read: it counts without detections.
         batch_size: samples given to `predict` at once.
         progress: told how many images of this rank were done, after each batch.
+        in_turn: applies a function to every batch, as `map` does; it may work on several at a time.
 
     Returns:
         What the metric computes, on every rank.
     """
-    for batch in _batches(samples, batch_size):
+
+    def detect(batch: Batch) -> Detected:
         readable = [(index, sample) for index, sample in batch if sample is not None]
         detections = predict([sample for _, sample in readable]) if readable else []
-        for (index, _), found in zip(readable, detections, strict=True):
+        return len(batch), [(index, found) for (index, _), found in zip(readable, detections, strict=True)]
+
+    for num_images, detected in in_turn(detect, _batches(samples, batch_size)):
+        for index, found in detected:
             metric.update(index, found)
         if progress is not None:
-            progress(len(batch))
+            progress(num_images)
     states = communicator.gather(metric.state()) if communicator.size > 1 else []
     result: dict[str, Any] = {}
     if communicator.rank == 0:

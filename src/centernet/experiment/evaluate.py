@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 from tqdm import tqdm
@@ -17,6 +18,7 @@ from centernet.engine.progress import terminal_width
 from centernet.errors import DataError
 from centernet.experiment.detector import Detector
 from centernet.experiment.schema import DataConfig
+from centernet.inference.parallel import in_order
 from centernet.structures import ClassTable, Detections, Sample
 from centernet.tasks.base import Metric, MetricProtocol, Task
 
@@ -68,7 +70,8 @@ def evaluate(
     def predict(batch: list[Sample]) -> list[Detections]:
         return detector.predict_batch([sample.image for sample in batch])
 
-    return run(predict, shown, metric=metric, communicator=communicator, batch_size=detector.batch_size)
+    in_turn = partial(in_order, parallel=detector.session.parallel_runs)
+    return run(predict, shown, metric=metric, communicator=communicator, batch_size=detector.batch_size, in_turn=in_turn)
 
 
 def _progress(samples: Iterable[tuple[int, Sample]], *, total: int, is_shown: bool) -> Iterator[tuple[int, Sample]]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from centernet.errors import DataError
 from centernet.imaging.io import list_images, read_image
+from centernet.inference.parallel import in_order
 from centernet.inference.preprocess import FittedImage, InputSpec, fit, stack, to_image
 from centernet.inference.session import Session
 from centernet.structures import Array, Detections
+
+Item = TypeVar("Item")
 
 STAGES = ("load", "pre", "net", "dec", "post", "merge")
 
@@ -50,8 +55,8 @@ class Inspection:
 class Predictor:
     """A network with what belongs around it.
 
-    `seconds` says what the last call of `predict_batch` or `predict` spent on loading, preprocessing, network, decoding,
-    going back to image pixels, and merging scales.
+    `seconds` says what the last call of `predict_batch`, `predict` or `stream` spent on loading, preprocessing, network, decoding,
+    going back to image pixels, and merging scales; where several images are under way at a time, all their seconds are added.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Predictor:
         self.scales = tuple(scales)
         self.batch_size = batch_size
         self.seconds = dict.fromkeys(STAGES, 0.0)
+        self._adding = Lock()
         self._read = read
         self._merge = merge
         self._mirrors = mirrors
@@ -105,7 +111,6 @@ class Predictor:
         Raises:
             DataError: a file is missing or not an image, or an array is no image.
         """
-        self.seconds = dict.fromkeys(STAGES, 0.0)
         if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
             return self._predict_all(list_images(Path(source)))
         if isinstance(source, Sequence) and not isinstance(source, str):
@@ -117,6 +122,23 @@ class Predictor:
         self.seconds = dict.fromkeys(STAGES, 0.0)
         return self._detect(images)
 
+    def stream(self, items: Iterable[Item], image_of: Callable[[Item], Array]) -> Iterator[tuple[Item, Detections]]:
+        """Detect in images as they come, in their order; as many at a time as the session has use for.
+
+        Args:
+            items: what the images are made of; asked for in the caller's thread, a few ahead.
+            image_of: an item's image, (H, W, 3) uint8 BGR; called from several threads.
+        """
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+        def detect(batch: list[Item]) -> list[tuple[Item, Detections]]:
+            with self._timed("load"):
+                images = [image_of(item) for item in batch]
+            return list(zip(batch, self._detect(images), strict=True))
+
+        for found in in_order(detect, _batches(items, self.batch_size), parallel=self.session.parallel_runs):
+            yield from found
+
     def inspect(self, image: Array) -> Inspection:
         """Detect in one image at scale 1 and keep what lies between; image: (H, W, 3) uint8, BGR."""
         fitted = fit(image, self.spec)
@@ -125,12 +147,7 @@ class Predictor:
         return Inspection(fitted=fitted, outputs=outputs, detections=self._finish([to_image(detections, fitted)]))
 
     def _predict_all(self, sources: Sequence[Source]) -> list[Detections]:
-        found: list[Detections] = []
-        for start in range(0, len(sources), self.batch_size):
-            with self._timed("load"):
-                images = [as_image(source) for source in sources[start : start + self.batch_size]]
-            found += self._detect(images)
-        return found
+        return [detections for _, detections in self.stream(sources, as_image)]
 
     def _detect(self, images: Sequence[Array]) -> list[Detections]:
         parts: list[list[Detections]] = [[] for _ in images]
@@ -166,7 +183,14 @@ class Predictor:
     def _timed(self, stage: str) -> Iterator[None]:
         start = perf_counter()
         yield
-        self.seconds[stage] += perf_counter() - start
+        with self._adding:
+            self.seconds[stage] += perf_counter() - start
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch
 
 
 def as_image(source: Source) -> Array:
