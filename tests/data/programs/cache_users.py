@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -121,7 +122,7 @@ def storm(seconds: str) -> object:
     kept = {key: store.get(key, _origin(key)) for key in range(count)}
     wrong = [key for key, image in kept.items() if image is not None and bytes(image.data) != _content(key, sizes[key])]
     places = sorted((int(place), record_bytes(sizes[key])) for key, place in enumerate(store._places) if place)
-    overlaps = sum(start + space > following for (start, space), (following, _) in zip(places, places[1:], strict=False))
+    overlaps = sum(start + space > following for (start, space), (following, _) in itertools.pairwise(places))
     with store.memory.locked() as is_locked:
         filling = store.filling()
     return {"killed": num_killed, "kept": filling.num_images, "wrong": wrong, "overlaps": overlaps, "is_locked": is_locked,
@@ -138,6 +139,28 @@ def _insert(store: RamStore, sizes: list[int], rng: random.Random) -> None:
             print(f"image {key} is damaged", file=sys.stderr, flush=True)
 
 
+def crowd(folder: str, budget: str) -> object:
+    """Four processes that insert the same images into one folder at once, half of which are killed."""
+    store = disk_images.DiskStore.open(Path(folder), int(budget), "encoded")
+    sizes = [1000 + 10 * key for key in range(200)]
+    workers = []
+    for number in range(4):
+        pid = os.fork()
+        if not pid:
+            for key in random.Random(number).sample(range(len(sizes)), len(sizes)):
+                store.put(key, _origin(key), Kept(memoryview(_content(key, sizes[key])), (0, 0)))
+            os._exit(0)
+        workers.append(pid)
+    time.sleep(0.02)
+    for pid in workers[:2]:
+        os.kill(pid, signal.SIGKILL)
+    for pid in workers:
+        os.waitpid(pid, 0)
+    kept = {key: store.get(key, _origin(key)) for key in range(len(sizes))}
+    wrong = [key for key, image in kept.items() if image is not None and bytes(image.data) != _content(key, sizes[key])]
+    return {"kept": store.filling().num_images, "noted": store.filling().num_bytes, "wrong": wrong}
+
+
 def _origin(key: int) -> Origin:
     return Origin(b"%d" % key, key, key)
 
@@ -146,7 +169,7 @@ def _content(key: int, num_bytes: int) -> bytes:
     return (np.arange(num_bytes, dtype=np.uint32) * (2 * key + 1) >> 8).astype(np.uint8).tobytes()
 
 
-ROLES: dict[str, Callable[..., object]] = {role.__name__: role for role in (start, read, hold, die, storm)}
+ROLES: dict[str, Callable[..., object]] = {role.__name__: role for role in (start, read, hold, die, storm, crowd)}
 
 if __name__ == "__main__":
     print(json.dumps(ROLES[sys.argv[1]](*sys.argv[2:])))
