@@ -22,6 +22,7 @@ EXTRAS = {
     ],
     "augment": ["albumentations>=2.0.8,<2.1"],  # the last MIT line; its successor, albumentationsx, is AGPL
     "tensorboard": ["tensorboardX>=2.6"],
+    "track": ["norfair>=2.3,<3"],  # BSD-3; Roboflow's trackers need NumPy 2 and opencv-python beside the headless one
     "wandb": ["wandb>=0.17"],
     "dev": [
         "hypothesis>=6.100",

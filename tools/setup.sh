@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make .venv with CPython 3.10 and install the pinned requirements into it; what is there already is skipped.
 #
-#   tools/setup.sh run|dev [EXTRA[,EXTRA...]]      run: requirements.txt; dev: also requirements-dev.txt and the extra that tests need
+#   tools/setup.sh run|dev [EXTRA[,EXTRA...]]      run: requirements.txt; dev: also requirements-dev.txt and the extras that tests need
 #
 # Needs no root, no apt and no compiler. $PYTHON names the interpreter where the search below does not find it.
 set -euo pipefail
@@ -124,7 +124,7 @@ main() {
     [ "$(uname -sm)" = "Linux x86_64" ] || fail "NNabla 1.39 has wheels for Linux on x86-64; this is $(uname -sm)"
     case $scope in
         run) ;;
-        dev) files+=(requirements-dev.txt requirements-augment.txt) ;;
+        dev) files+=(requirements-dev.txt requirements-augment.txt requirements-track.txt) ;;
         *) fail "unknown scope '$scope'; expected run or dev" ;;
     esac
     for extra in $(tr ',' ' ' <<<"${2:-}"); do
