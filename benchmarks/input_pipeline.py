@@ -96,6 +96,8 @@ class Shares:
         module = "centernet.data.pipeline"
         with (
             mock.patch(f"{module}.warp", self.timed("warp", warp.warp)),
+            mock.patch.object(color, "with_fourth_channel", self.timed("warp", color.with_fourth_channel)),
+            mock.patch.object(color, "without_fourth_channel", self.timed("warp", color.without_fourth_channel)),
             mock.patch.object(color, "grey_mean", self.timed("colour", color.grey_mean)),
             mock.patch.object(color, "network_input", self.timed("colour", color.network_input)),
         ):

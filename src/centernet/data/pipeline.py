@@ -79,6 +79,7 @@ class _Seen(NamedTuple):
 
     sample: Sample
     change: ColorChange
+    grey_mean: float
     rows: tuple[int, int]
     is_emptied: bool
 
@@ -122,6 +123,7 @@ class Pipeline:
         self.grids = (grid, *more_grids)
         self.normalization = normalization or dataset.normalization
         self.channels, self.layout, self.seed, self.on_bad_image, self.color_on = channels, layout, seed, on_bad_image, color_on
+        self._specs: dict[Grid, dict[str, ArraySpec]] = {}
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -141,6 +143,11 @@ class Pipeline:
     def specs(self, epoch: int) -> dict[str, ArraySpec]:
         """Shape and type of each of a sample's arrays, without reading anything."""
         grid = self.grid_of(epoch)
+        if grid not in self._specs:
+            self._specs[grid] = self._specs_for(grid)
+        return dict(self._specs[grid])
+
+    def _specs_for(self, grid: Grid) -> dict[str, ArraySpec]:
         plane = grid.height, grid.width
         blank = Sample(image=np.zeros((*plane, 3), np.uint8), boxes=np.zeros((0, 4)), class_ids=np.zeros(0))
         targets = {name: (array.shape, array.dtype) for name, array in self.encode(blank, grid).items()}
@@ -201,9 +208,15 @@ class Pipeline:
             view = self._view(_sides(image), key, input_hw)
         target = out[IMAGE] if out is not None and self.color_on == "device" else None
         matrix = reduced_matrix(view.matrix, reduction)
-        warped = warp(image, matrix, input_hw, out=target)
-        sample = Sample(image=warped, boxes=transform_boxes(boxes, view.matrix), class_ids=class_ids, name=name)
-        return _Seen(sample, view.change, covered_rows(matrix, image.shape[0], grid.height), is_emptied)
+        warped = warp(color.with_fourth_channel(image), matrix, input_hw)
+        sample = Sample(
+            image=color.without_fourth_channel(warped, out=target),
+            boxes=transform_boxes(boxes, view.matrix),
+            class_ids=class_ids,
+            name=name,
+        )
+        grey = color.grey_mean(warped) if view.change.steps else 0.0
+        return _Seen(sample, view.change, grey, covered_rows(matrix, image.shape[0], grid.height), is_emptied)
 
     def _decoded(self, picture: Picture, key: tuple[int, int, int], input_hw: tuple[int, int]) -> tuple[Array, _View, int]:
         """The pixels, as few as the view needs, the view of the whole image, and how many times fewer they are along a side."""
@@ -229,7 +242,7 @@ class Pipeline:
             self.normalization,
             adjustments=change.steps,
             lighting=change.lighting,
-            grey_mean=color.grey_mean(image, rows=seen.rows) if change.steps else 0.0,
+            grey_mean=seen.grey_mean,
         )
         if self.color_on == "host":
             target = None if out is None else out[IMAGE]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from centernet.structures import Array, Normalization
 
@@ -27,21 +25,43 @@ _BLOCK_BYTES = 2**19 * 3 // 4
 _memory = threading.local()
 
 
-def grey_mean(image: Array, *, rows: Rows | None = None) -> float:
+def with_fourth_channel(image: Array) -> Array:
+    """An image of three channels with a fourth one of no meaning: OpenCV warps four, and adds them up, faster than three.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        (H, W, 4) uint8.
+    """
+    return cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+
+
+def without_fourth_channel(image: Array, *, out: Array | None = None) -> Array:
+    """The first three channels.
+
+    Args:
+        image: (H, W, 4) uint8.
+        out: (H, W, 3) uint8, contiguous, to write into.
+
+    Returns:
+        (H, W, 3) uint8: `out` where it is given.
+    """
+    if out is None:
+        out = np.empty((*image.shape[:2], 3), np.uint8)
+    return _stored(cv2.cvtColor(image, cv2.COLOR_BGRA2BGR, dst=out), out)
+
+
+def grey_mean(image: Array) -> float:
     """The mean of the grey version of an image; contrast is changed around it.
 
     Args:
-        image: (H, W, 3) uint8, BGR.
-        rows: the first row that is not black throughout and the one behind the last, from `covered_rows`; None looks at all.
+        image: (H, W, 3 or 4) uint8, BGR; the fourth channel is ignored.
 
     Returns:
         In [0, 1].
     """
-    first, end = (0, image.shape[0]) if rows is None else rows
-    # OpenCV adds up planes of bytes four times faster than interleaved channels.
-    planes = cv2.split(image[first:end], list(_scratch("planes", (3, end - first, image.shape[1]), np.uint8)))
-    sums = [cv2.norm(plane, cv2.NORM_L1) for plane in planes]
-    return sum(weight * total for weight, total in zip(GREY_WEIGHTS, sums, strict=True)) / (image.shape[0] * image.shape[1]) / 255
+    return sum(weight * mean for weight, mean in zip(GREY_WEIGHTS, cv2.mean(image), strict=False)) / 255
 
 
 def color_matrix(
@@ -126,7 +146,7 @@ def network_input(
         channels: 3, or 4: the fourth is zero *after* the normalisation (half-precision convolutions want even numbers).
         layout: "nchw" or "nhwc".
         out: float32, contiguous, of the result's shape, to write into; a slice of a batch, for example.
-        rows: as for `grey_mean`.
+        rows: the first row that is not black throughout and the one behind the last, from `covered_rows`; None looks at all.
 
     Returns:
         float32, (channels, H, W) for "nchw", (H, W, channels) for "nhwc".
@@ -145,7 +165,7 @@ def network_input(
         if layout == "nhwc" and channels == 3:
             _color_block(image[block], matrix, out[block])
             continue
-        colored = _color_block(image[block], matrix, _scratch("floats", (block.stop - block.start, width, 3), np.float32))
+        colored = _color_block(image[block], matrix, _scratch_block(block.stop - block.start, width))
         if layout == "nhwc":
             cv2.mixChannels([colored], [out[block]], [0, 0, 1, 1, 2, 2, -1, 3])  # -1: zeros
         else:
@@ -192,9 +212,12 @@ def _check_image(image: Array) -> None:
 
 def _color_block(image: Array, matrix: Array, out: Array) -> Array:
     np.copyto(out, image)
-    colored: Array = cv2.transform(out, matrix, dst=out)
-    if colored is not out:  # OpenCV allocates anew where it cannot write into `out`
-        np.copyto(out, colored)
+    return _stored(cv2.transform(out, matrix, dst=out), out)
+
+
+def _stored(result: Array, out: Array) -> Array:
+    if result is not out:  # OpenCV allocates anew where it cannot write into `out`
+        np.copyto(out, result)
     return out
 
 
@@ -204,11 +227,10 @@ def _blocks(first: int, end: int, width: int) -> Iterator[slice]:
     return (slice(top, min(top + step, end)) for top in range(first, end, step))
 
 
-def _scratch(name: str, shape: tuple[int, int, int], dtype: npt.DTypeLike) -> Array:
-    """This thread's array of that name; the next call of the same name overwrites it."""
-    memory: Array | None = getattr(_memory, name, None)
-    count = math.prod(shape)
+def _scratch_block(height: int, width: int) -> Array:
+    """This thread's block of float pixels; the next call overwrites it."""
+    count = height * width * 3
+    memory: Array | None = getattr(_memory, "block", None)
     if memory is None or memory.size < count:
-        memory = np.empty(count, dtype)
-        setattr(_memory, name, memory)
-    return memory[:count].reshape(shape)
+        memory = _memory.block = np.empty(count, np.float32)
+    return memory[:count].reshape(height, width, 3)
