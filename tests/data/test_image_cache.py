@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +20,26 @@ from pydantic.dataclasses import dataclass as config_dataclass
 
 from centernet import config as configuration
 from centernet.data import memory
+from centernet.data.augment import AugmentConfig
+from centernet.data.brief_lock import briefly_locked
+from centernet.data.coco_json import read_coco_json
+from centernet.data.datasets.base import assemble
 from centernet.data.image_cache import CacheConfig, CachedImages, CacheSection, ImageCache, check_budget, default_folder, open_cache
 from centernet.data.images import ImageFiles
-from centernet.data.ram_images import record_bytes, table_bytes
+from centernet.data.loader import Loader
+from centernet.data.pipeline import Pipeline
+from centernet.data.ram_images import RamStore, record_bytes, table_bytes
 from centernet.errors import STRICT, ConfigError, DataError, OutputError
+from centernet.geometry.gaussian import gaussian_radius
 from centernet.imaging import io
+from centernet.structures import Grid, Normalization
+from centernet.tasks.ctdet.targets import encode_centers
 
 PROGRAM = Path(__file__).parent / "programs" / "cache_users.py"
 KINDS = pytest.mark.parametrize("kind", ["ram", "disk"])
 FORMS = pytest.mark.parametrize("form", ["encoded", "decoded"])
 NUM_IMAGES = 6
+encode = partial(encode_centers, num_classes=2, max_objects=8, radius=gaussian_radius, min_overlap=0.7)
 
 
 @pytest.fixture
@@ -206,6 +218,42 @@ def test_a_process_killed_while_it_inserts_neither_damages_nor_blocks(kind: str,
     assert time.monotonic() - began < 5
     assert cache.usage().filling.num_images == NUM_IMAGES
     assert cache.usage().hits == NUM_IMAGES
+
+
+@KINDS
+def test_an_image_is_not_kept_rather_than_waited_for(kind: str, paths: list[Path]) -> None:
+    cache = opened(kind)
+    lock = cache.store.memory.locked() if isinstance(cache.store, RamStore) else briefly_locked(default_folder() / "usage")
+    with lock as is_locked:
+        assert is_locked
+        assert cache.images().picture(0, paths[0]).decode().shape == (60, 80, 3)
+    assert cache.usage().filling.num_images == 0
+    cache.images().picture(0, paths[0])
+    assert cache.usage().filling.num_images == 1
+
+
+@KINDS
+@FORMS
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_with_and_without_a_cache(kind: str, form: str, workers: int, coco_root: Path) -> None:
+    dataset = assemble(
+        read_coco_json(coco_root / "annotations.json"),
+        split="train",
+        classes=None,
+        image_folder=coco_root / "images",
+        normalization=Normalization((0.4, 0.4, 0.4), (0.3, 0.3, 0.3)),
+    )
+    cache = opened(kind, form, num_images=len(dataset))
+    batches = []
+    for images in (dataset.images, cache.images()):
+        pipeline = Pipeline(replace(dataset, images=images), Grid(64, 64), encode, augment=AugmentConfig())
+        with Loader(pipeline, global_batch=2, workers=workers) as loader:
+            batches.append([{n: a.copy() for n, a in batch.arrays.items()} for epoch in range(3) for batch in loader.epoch(epoch)])
+    for plain, cached in zip(*batches, strict=True):
+        assert plain.keys() == cached.keys()
+        for name, array in plain.items():
+            np.testing.assert_array_equal(cached[name], array)
+    assert (cache.usage().hits, cache.usage().misses) == (4, 2)
 
 
 def test_many_processes_killed_at_random_leave_only_whole_images() -> None:
