@@ -24,7 +24,7 @@ def paths(*names: str) -> tuple[Path, ...]:
     return tuple(map(Path, names))
 
 
-def test_files_folders_patterns_and_cameras_are_told_apart(files: Path) -> None:
+def test_files_folders_and_patterns_are_told_apart(files: Path) -> None:
     assert find_source("a.png") == Source(images=paths("a.png"), is_one=True)
     assert find_source("film.mp4") == Source(videos=paths("film.mp4"), is_one=True)
     assert find_source(".") == Source(images=paths("a.png", "b.JPG", "odd[1].jpg"))
@@ -32,8 +32,12 @@ def test_files_folders_patterns_and_cameras_are_told_apart(files: Path) -> None:
     assert find_source("*.[pJ]*") == Source(images=paths("a.png", "b.JPG"))
     assert find_source("**/*.jpg").images == paths("odd[1].jpg", "sub/c.jpg")
     assert find_source("f*") == Source(videos=paths("film.mp4"))
-    assert find_source("webcam") == find_source("webcam:0") == Source(camera=0, is_one=True)
-    assert find_source("webcam:3").camera == 3
+
+
+@pytest.mark.parametrize(("text", "number"), [("webcam", 0), ("webcam:0", 0), ("webcam:13", 13)])
+def test_a_camera_is_named_by_its_number(monkeypatch: pytest.MonkeyPatch, text: str, number: int) -> None:
+    monkeypatch.setattr("centernet.imaging.sources.Camera", lambda number: f"camera {number}")
+    assert find_source(text) == Source(camera=f"camera {number}", is_one=True)  # type: ignore[arg-type]
 
 
 def test_a_file_called_like_a_camera_is_the_file(files: Path) -> None:

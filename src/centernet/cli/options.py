@@ -276,6 +276,8 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
     for word in arguments.words:
         is_file = command == "export" and bool(Path(word).suffix)  # the family's `centernet export FILE`
         if word not in known and not is_file:
+            if command == "demo" and Path(word).is_file():
+                raise ConfigError(f"--demo takes one image or pattern, found '{word}' too; put a pattern in quotes: --demo 'folder/*.jpg'")
             raise ConfigError(f"'{word}' is not a task{did_you_mean(word, known)}")
     arguments.task = next((word for word in arguments.words if word in known), None)
     return arguments

@@ -73,7 +73,7 @@ class Demo:
                 self._video(read_frames(path), records, source=path, name=name)
             if source.camera is not None:
                 try:
-                    self._video(Camera(source.camera), records, source=None, name=f"webcam{source.camera}")
+                    self._video(source.camera, records, source=None, name=f"webcam{source.camera.number}")
                 except KeyboardInterrupt:  # the only end that a camera has
                     print("stopped")
 

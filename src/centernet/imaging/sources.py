@@ -11,16 +11,16 @@ from pathlib import Path
 
 from centernet.errors import DataError
 from centernet.imaging.io import IMAGE_SUFFIXES, list_images
-from centernet.imaging.video import is_video
+from centernet.imaging.video import Camera, is_video
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Files, images and videos apart; or a camera's number. is_one: a single file was named, not a folder or a pattern."""
+    """Files, images and videos apart; or a camera. is_one: a single file was named, not a folder or a pattern."""
 
     images: tuple[Path, ...] = ()
     videos: tuple[Path, ...] = ()
-    camera: int | None = None
+    camera: Camera | None = None
     is_one: bool = False
 
 
@@ -32,7 +32,7 @@ def find_source(text: str) -> Source:
             `webcam` or `webcam:N`. What exists by that very name comes first.
 
     Raises:
-        DataError: there is nothing of the kind.
+        DataError: there is nothing of the kind, or the camera gives no picture.
     """
     path = Path(text).expanduser()
     if path.is_dir():
@@ -41,7 +41,7 @@ def find_source(text: str) -> Source:
         return Source(videos=(path,), is_one=True) if is_video(path) else Source(images=(path,), is_one=True)
     camera = re.fullmatch(r"webcam(?::(\d+))?", text)
     if camera:
-        return Source(camera=int(camera.group(1) or 0), is_one=True)
+        return Source(camera=Camera(int(camera.group(1) or 0)), is_one=True)
     if text.startswith("webcam:"):
         raise DataError(f"{text}: expected webcam or webcam:N with the camera's number, such as webcam:0")
     if glob.has_magic(text):

@@ -69,14 +69,15 @@ def read_frames(path: str | os.PathLike[str]) -> Frames:
 class Camera:
     """The frames of a camera, as they come; each iteration opens the camera anew.
 
-    rate: frames per second, as its driver says; 25 where it does not. num_frames: 0, since there is no end.
+    number: as the operating system counts. rate: frames per second, as its driver says; 25 where it does not. num_frames: 0,
+    since there is no end.
     """
 
     num_frames = 0
 
     def __init__(self, number: int) -> None:
-        """Find camera `number` >= 0, as the operating system counts; DataError if there is none, or it gives no frame."""
-        self._number = number
+        """Find camera `number` >= 0; DataError if there is none, or it gives no frame."""
+        self.number = number
         capture = self._open()
         try:
             rate = capture.get(cv2.CAP_PROP_FPS)
@@ -95,9 +96,13 @@ class Camera:
             capture.release()
 
     def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(self._number)
+        level = cv2.setLogLevel(0)  # silent, instead of its five ways to say that there is no camera
+        try:
+            capture = cv2.VideoCapture(self.number)
+        finally:
+            cv2.setLogLevel(level)
         if not capture.isOpened():
-            raise DataError(f"webcam:{self._number}: no such camera, or it may not be used; cameras are counted from webcam:0")
+            raise DataError(f"webcam:{self.number}: no such camera, or it may not be used; cameras are counted from webcam:0")
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # no frames of a while ago, where detecting is slower than the camera
         return capture
 

@@ -164,7 +164,7 @@ def test_a_pattern_takes_the_images_of_many_folders(tiny: Any, centernet: Comman
     ended = centernet("demo", "--checkpoint", tiny.lively, "--demo", tmp_path / "*.jpg", code=2)
     assert f"{tmp_path}/*.jpg: no image or video matches the pattern" in ended.err
     words = ("demo", "--checkpoint", tiny.lively, "--demo", tiny.images[0], tiny.images[1])  # as a shell leaves an unquoted pattern
-    assert "is not a task" in centernet(*words, code=2).err
+    assert "put a pattern in quotes: --demo 'folder/*.jpg'" in centernet(*words, code=2).err
 
 
 def test_the_images_coco_results_belong_to_are_known_by_their_numbers(tiny: Any, centernet: Command, tmp_path: Path) -> None:
@@ -297,6 +297,12 @@ def test_a_camera_runs_until_it_is_stopped(tiny: Any, centernet: Command, tmp_pa
     drawn = read_frames(tmp_path / "out" / "webcam2.mp4")
     assert drawn.rate == 25
     assert drawn.num_frames == 1 + round(25 * seconds[-1])
+
+
+def test_without_a_camera_nothing_is_made(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    ended = centernet("demo", "--checkpoint", tiny.lively, "--demo", "webcam:97", "-o", tmp_path / "out", code=2)
+    assert "webcam:97: no such camera" in ended.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_was_found_before_an_interruption_is_complete_json(
