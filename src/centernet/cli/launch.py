@@ -31,7 +31,7 @@ def run_processes(command: Sequence[str], *, count: int) -> int:
     Raises:
         CommunicationError: there is no mpirun.
     """
-    arguments = [_mpirun(), "-n", str(count), "--map-by", ":OVERSUBSCRIBE", *command]
+    arguments = [_mpirun(), "-n", str(count), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", *command]
     environment = {**AS_ROOT, **ONE_THREAD, **os.environ, MARK: "1"}
     # A session of its own: a Ctrl-C in the terminal must not reach mpirun before it is translated.
     with subprocess.Popen(arguments, env=environment, start_new_session=True) as process, _translated(process) as received:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from centernet.data.transforms import TransformConfig
 from centernet.errors import STRICT
 from centernet.geometry import affine
 from centernet.structures import Array
@@ -27,6 +28,7 @@ class AugmentConfig:
 
     With `random_crop` a square of one of `crop_scales` times the longer side looks at a place that keeps `crop_border`
     pixels from the edges; without, the middle moves by about `shift` of the longer side and the size varies by about `scale`.
+    `transforms` of the albumentations library come before all else.
     """
 
     random_crop: bool = True
@@ -49,6 +51,7 @@ class AugmentConfig:
         (-0.5832747, 0.00994535, -0.81221408),
         (-0.56089297, 0.71832671, 0.41158938),
     )
+    transforms: tuple[TransformConfig, ...] = ()
 
 
 @plain_dataclass(frozen=True)

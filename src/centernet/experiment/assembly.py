@@ -68,7 +68,7 @@ def assemble(config: ExperimentConfig, classes: ClassTable, normalization: Norma
     precision = config.train.precision
     layout: Layout = "nhwc" if precision.channel_last else "nchw"
     task, network = _build(config.task, config.model, classes, layout=layout, channels=precision.pad_input_to, seed=config.train.seed)
-    grid = _grid(network, config.data.input_size)
+    grid = grid_for(network, config.data.input_size)
     tree = configuration.to_tree(config)
     sections: Tree = {section: dict(tree[section]) for section in DESCRIBED}
     sections["data"].pop("root")
@@ -93,7 +93,7 @@ def from_description(description: Description, *, source: str) -> Assembly:
     task, network = _build(
         sections.task, sections.model, description.classes, layout=description.layout, channels=description.input_channels, seed=0
     )
-    return Assembly(task, network, _grid(network, description.input_size), description)
+    return Assembly(task, network, grid_for(network, description.input_size), description)
 
 
 def _build(task_config: Any, model: ModelConfig, classes: ClassTable, *, layout: Layout, channels: int, seed: int) -> tuple[Task, Network]:
@@ -103,11 +103,12 @@ def _build(task_config: Any, model: ModelConfig, classes: ClassTable, *, layout:
     return task, Network(*sections, task.heads, layout=layout, input_channels=channels, seed=seed, scope=scope)
 
 
-def _grid(network: Network, size: tuple[int, int]) -> Grid:
+def grid_for(network: Network, size: tuple[int, int], *, key: str = "data.input_size") -> Grid:
+    """The grid of an input (height, width); ConfigError, which speaks of `key`, if the network does not take it."""
     try:
         network.input_shape(1, *size)
     except ConfigError as error:
-        raise ConfigError(f"data.input_size: {error}") from None
+        raise ConfigError(f"{key}: {error}") from None
     return Grid(*size, network.stride)
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import platform
 from dataclasses import dataclass
 
+from centernet.data import transforms
 from centernet.data.datasets.base import DetectionDataset
 from centernet.data.loader import Loader
 from centernet.data.pipeline import ColorOn, Encode, Pipeline
 from centernet.engine.communicator import Communicator
 from centernet.errors import ConfigError, DataError
-from centernet.experiment.assembly import Assembly, open_split
+from centernet.experiment.assembly import Assembly, grid_for, open_split
 from centernet.experiment.schema import DataConfig, ExperimentConfig, TrainConfig
 from centernet.imaging.io import limit_threads
+from centernet.structures import Grid
+
+LOG = logging.getLogger(__name__)
+MOST_WORKERS = 8  # chosen without being asked for: they fill a batch of 512x512 images faster than one GPU empties it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +30,11 @@ class Data:
     validation: DetectionDataset
     train_loader: Loader
     validation_loader: Loader
+
+    def close(self) -> None:
+        """End the processes that prepare batches."""
+        self.train_loader.close()
+        self.validation_loader.close()
 
 
 def open_splits(data: DataConfig) -> tuple[DetectionDataset, DetectionDataset]:
@@ -44,18 +57,31 @@ def pipeline(
     color_on: ColorOn = "host",
     encode: Encode | None = None,
 ) -> Pipeline:
-    """The samples of one split, as the network and the losses are fed with them; `encode` makes the targets, None: the task."""
+    """The samples of one split, as the network and the losses are fed with them; `encode` makes the targets, None: the task.
+
+    Raises:
+        ConfigError: the network does not take one of `data.train_sizes`, or something is wrong in `data.augment.transforms`.
+    """
+    augment = config.data.augment if is_training else None
+    grid, *more_grids = _training_grids(config.data, assembly) if is_training else [assembly.grid]
     return Pipeline(
         dataset,
-        assembly.grid,
+        grid,
         encode or assembly.task.encode,
-        augment=config.data.augment if is_training else None,
+        augment=augment,
+        transform=transforms.build(augment.transforms) if augment is not None and augment.transforms else None,
+        more_grids=more_grids,
         channels=assembly.description.input_channels,
         layout=assembly.network.layout,
         seed=config.train.seed,
         on_bad_image=config.data.on_bad_image,
         color_on=color_on,
     )
+
+
+def _training_grids(data: DataConfig, assembly: Assembly) -> list[Grid]:
+    sizes = enumerate(data.train_sizes)
+    return [grid_for(assembly.network, size, key=f"data.train_sizes.{number}") for number, size in sizes] or [assembly.grid]
 
 
 def load(
@@ -67,7 +93,7 @@ def load(
     *,
     on_gpu: bool = False,
 ) -> Data:
-    """The loaders of this process; ConfigError where the global batch cannot be shared.
+    """The loaders of this process; ConfigError where the global batch cannot be shared. Collective.
 
     on_gpu: whether the network is trained on one, where colours are made unless the configuration says otherwise.
     """
@@ -77,6 +103,7 @@ def load(
     batch = global_batch(config.train, communicator.size)
     automatic: ColorOn = "device" if on_gpu else "host"
     color_on = automatic if data.color_on == "auto" else data.color_on
+    workers = num_workers(data, num_processes=communicator.gather(platform.node()).count(platform.node()), on_gpu=on_gpu)
 
     def loader(dataset: DetectionDataset, *, is_training: bool) -> Loader:
         where: ColorOn = color_on if is_training else "host"
@@ -88,8 +115,12 @@ def load(
             seed=seed,
             shuffle=is_training,
             fill_last=is_training,  # no held-out image is counted twice
-            workers=data.workers,
+            workers=workers,
             prefetch=data.prefetch,
+            epochs=config.train.epochs if is_training else None,
+            start_method=data.start_method,
+            sample_seconds=data.sample_seconds,
+            on_bad=data.on_bad_image,
         )
 
     return Data(
@@ -98,6 +129,23 @@ def load(
         train_loader=loader(training, is_training=True),
         validation_loader=loader(validation, is_training=False),
     )
+
+
+def num_workers(data: DataConfig, *, num_processes: int, on_gpu: bool) -> int:
+    """How many worker processes each training process starts: those asked for, else what keeps the network fed.
+
+    Args:
+        num_processes: that train on this machine.
+        on_gpu: whether they train on GPUs. NNabla takes so long for an image on a CPU that one worker is plenty.
+    """
+    cores, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
+    chosen = max(1, min(MOST_WORKERS, there // num_processes)) if on_gpu else 1
+    workers = chosen if data.workers is None else data.workers
+    if workers > cores and cores < there:
+        LOG.warning(
+            "%d workers share %d of the machine's %d cores with their process; `mpirun --bind-to none` frees them", workers, cores, there
+        )
+    return workers
 
 
 def global_batch(config: TrainConfig, num_processes: int) -> int:

@@ -40,20 +40,28 @@ class DataConfig:
     """The data set, and how its images reach the network.
 
     root: folder the data set's paths are relative to (`--data_dir`). input_size: (height, width) of the network input.
-    augment: null switches all of it off. workers: threads that prepare batches, per process; 0 prepares them in between.
-    on_bad_image: an image that cannot be read ends the run, or the next sample takes its place.
-    color_on: where colours are varied and normalised: by the workers, or by the network's device, to which batches then travel
-    as bytes. auto: on a GPU by the device; NNabla's functions for the CPU take several times as long as OpenCV's.
+    train_sizes: training uses these instead, one in an epoch, all of them in turn in random order; listed twice, twice as often.
+    augment: null switches all of it off. color_on: where colours are varied and normalised: by the workers, or by the network's
+    device, to which batches then travel as bytes; auto: on a GPU by the device (NNabla's functions for the CPU take several
+    times as long as OpenCV's).
+    workers: processes that prepare batches, per process that trains; 0 prepares them in between; null: enough for the cores.
+    start_method: of the workers; fork starts at once, but not in a process that has threads or uses a GPU. prefetch: batches
+    prepared ahead. sample_seconds: how long a worker may be at one image before it is taken to hang.
+    on_bad_image: an image that cannot be read, or at which a worker fails, hangs or dies, ends the run, or the next sample takes
+    its place.
     """
 
     dataset: DatasetSection
     root: str | None = None
     input_size: tuple[Positive, Positive]
+    train_sizes: tuple[tuple[Positive, Positive], ...] = ()
     augment: AugmentConfig | None = AugmentConfig()
-    workers: Annotated[int, Field(ge=0)] = 2
-    prefetch: Positive = 2
-    on_bad_image: Literal["stop", "skip"] = "stop"
     color_on: Literal["auto", "host", "device"] = "auto"
+    workers: Annotated[int, Field(ge=0)] | None = None
+    start_method: Literal["forkserver", "spawn", "fork"] = "forkserver"
+    prefetch: Positive = 2
+    sample_seconds: Annotated[float, Field(gt=0)] = 120.0
+    on_bad_image: Literal["stop", "skip"] = "stop"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
     assembly = assemble(config, training.classes, training.normalization)
     data = load(config, assembly, training, validation, communicator, on_gpu=place.device.is_gpu)
     make_folder(folder)
-    with assembly.network.parameter_scope():
+    with assembly.network.parameter_scope(), closing(data):
         network_start = _initialise(config, assembly, start)
         step = _step(config, assembly, communicator)
         progress = _resume(folder, start, step, data) if start.resume_from else Progress()
@@ -211,7 +212,12 @@ def _validation_losses(assembly: Assembly, data: Data, communicator: Communicato
     )
     batch, images = data.validation_loader.global_batch, len(data.validation)
     sizes = [min(batch, images - start) for start in range(0, images, batch)]
-    return lambda: mean_losses((step.run(part.arrays), size) for part, size in zip(data.validation_loader.epoch(0), sizes, strict=True))
+
+    def measure() -> dict[str, float]:
+        with data.validation_loader as loader:  # its workers would only take memory until the next time
+            return mean_losses((step.run(part.arrays), size) for part, size in zip(loader.epoch(0), sizes, strict=True))
+
+    return measure
 
 
 def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place) -> Callable[[int], dict[str, float]]:
