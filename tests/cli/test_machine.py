@@ -16,6 +16,7 @@ from centernet.experiment.detector import Options
 from centernet.experiment.inference_graph import Machine
 from centernet.experiment.published import describe
 from centernet.experiment.schema import TestConfig
+from centernet.geometry.nms import SoftNms
 
 CFG = Path(__file__).resolve().parents[2] / "cfg"
 OWN = describe(Choice(words={"arch": "resnet"}))
@@ -52,6 +53,21 @@ def test_options_come_from_the_section_test_of_the_yaml_then_from_what_was_typed
     typed = ["--K", "9", "--test_scales", "1", "--batch_size", "2", "--fix_res", "--input_res", "64"]
     machine.open_detector(Path("m.h5"), parse("--train-config", str(yaml), *typed), with_maps=True)
     assert file["options"] == Options(k=9, scales=(1.0,), batch_size=2, input_size=(64, 64), with_maps=True)
+
+
+def test_the_options_of_testing_are_typed_over_the_section_test(file: dict[str, Any]) -> None:
+    typed = ("--flip_test", "--nms", "--soft_nms_reference", "--keep_res", "--test_scales", "0.5,1.5", "--K", "7")
+    machine.open_detector(Path("m.h5"), parse(*typed, "--set", "test.soft_nms={method: linear, overlap: 0.3}"))
+    assert file["options"] == Options(
+        flip_test=True,
+        nms=True,
+        soft_nms_reference=True,
+        keep_resolution=True,
+        scales=(0.5, 1.5),
+        k=7,
+        soft_nms=SoftNms(method="linear", overlap=0.3),
+        batch_size=8,
+    )
 
 
 def test_a_file_that_describes_itself_needs_no_words_and_none_may_contradict_it(file: dict[str, Any]) -> None:
