@@ -216,7 +216,7 @@ class Pipeline:
             name=name,
         )
         grey = color.grey_mean(warped) if view.change.steps else 0.0
-        return _Seen(sample, view.change, grey, covered_rows(matrix, image.shape[0], grid.height), is_emptied)
+        return _Seen(sample, view.change, grey, covered_rows(matrix, _sides(image), input_hw), is_emptied)
 
     def _decoded(self, picture: Picture, key: tuple[int, int, int], input_hw: tuple[int, int]) -> tuple[Array, _View, int]:
         """The pixels, as few as the view needs, the view of the whole image, and how many times fewer they are along a side."""

@@ -13,6 +13,8 @@ from centernet.structures import Array
 # The deepest feature map of every backbone has a stride of 32; the predecessor pads up to the next multiple of it.
 _PADDING_MASK = 31
 
+Range = tuple[int, int]  # of rows or columns: the first, and the one behind the last
+
 
 def input_size_for(image_hw: tuple[int, int], configured_hw: tuple[int, int], *, keep_resolution: bool = False) -> tuple[int, int]:
     """The network's input size for an image.
@@ -151,33 +153,57 @@ def warp(image: Array, matrix: Array, size_hw: tuple[int, int], *, out: Array | 
     elif out.shape != shape or out.dtype != image.dtype:
         raise ValueError(f"out is {out.dtype} {out.shape}, expected {image.dtype} {shape}")
     matrix = np.array(matrix, np.float64)
-    first, end = covered_rows(matrix, image.shape[0], height)
-    matrix[1, 2] -= first
-    covered = out[first:end]
-    if first < end:
-        warped = cv2.warpAffine(image, matrix, (width, end - first), dst=covered, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        if warped is not covered:  # OpenCV allocates anew where it cannot write into `out`
-            np.copyto(covered, warped)
-    out[:first] = 0
-    out[end:] = 0
+    rows, columns = (slice(*limits) for limits in _covered(matrix, (image.shape[0], image.shape[1]), size_hw))
+    columns = slice(_exact_start(matrix[0, 0], columns.start), columns.stop)
+    matrix[:, 2] -= columns.start, rows.start
+    part = out[rows, columns]
+    if part.size:
+        size_wh = part.shape[1], part.shape[0]
+        warped = cv2.warpAffine(image, matrix, size_wh, dst=part, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        if warped is not part:  # OpenCV allocates anew where it cannot write into `out`
+            np.copyto(part, warped)
+    out[: rows.start], out[rows.stop :] = 0, 0
+    out[rows, : columns.start], out[rows, columns.stop :] = 0, 0
     return out
 
 
-def covered_rows(matrix: Array, image_height: int, output_height: int) -> tuple[int, int]:
+def covered_rows(matrix: Array, image_hw: tuple[int, int], size_hw: tuple[int, int]) -> Range:
     """The rows of a warped image that can hold anything but black: an image that is wider than the output leaves many empty.
 
     Args:
         matrix: (2, 3), image pixels to output pixels.
-        image_height: in pixels.
-        output_height: in pixels.
+        image_hw: (height, width), in pixels.
+        size_hw: (height, width) of the output, in pixels.
 
     Returns:
-        The first of them and the one behind the last, 0 <= first <= end <= output_height; all rows where the view is rotated
-        or upside down.
+        The first of them and the one behind the last; all rows where the view is rotated.
     """
-    across, down, shift = float(matrix[1, 0]), float(matrix[1, 1]), float(matrix[1, 2])
-    if across != 0 or down <= 0:
-        return 0, output_height
-    # Bilinear resampling reaches one pixel beyond the image; one row more on either side leaves rounding room.
-    first = min(max(math.ceil(shift - down) - 1, 0), output_height)
-    return first, max(min(math.floor(shift + down * image_height) + 2, output_height), first)
+    return _covered(matrix, image_hw, size_hw)[0]
+
+
+def _covered(matrix: Array, image_hw: tuple[int, int], size_hw: tuple[int, int]) -> tuple[Range, Range]:
+    """The rows and the columns of a warped image outside of which it is black."""
+    (a, b, x), (c, d, y) = np.asarray(matrix, np.float64).tolist()
+    (height, width), (rows, columns) = image_hw, size_hw
+    if b or c:
+        return (0, rows), (0, columns)
+    return _reach(d, y, height, rows), _reach(a, x, width, columns)
+
+
+def _reach(slope: float, shift: float, side: int, limit: int) -> Range:
+    # Bilinear resampling reaches one pixel beyond the image on either side; one output pixel more leaves room for rounding.
+    low, high = sorted((shift - slope, shift + slope * side))
+    first = min(max(math.ceil(low) - 1, 0), limit)
+    return first, max(min(math.floor(high) + 2, limit), first)
+
+
+def _exact_start(zoom: float, first: int) -> int:
+    """The last column up to `first` from where a warp gives the same pixels as from column 0.
+
+    OpenCV rounds the way from the warp's first column to each column to 1/1024 of an image pixel, and the place of the
+    first one too, so the sum depends on where it starts, unless the way up to there needs no rounding.
+    """
+    if first == 0 or zoom == 0:
+        return 0
+    way = np.arange(first + 1) * (1024 / zoom)
+    return int(np.flatnonzero(np.abs(way - np.rint(way)) < 1e-6)[-1])

@@ -62,22 +62,26 @@ def encode_centers(
     else:
         targets = {name: out[name] for name in TARGETS}
         _erase(targets)
-    heatmap, indices, size, offset, mask = (targets[name] for name in TARGETS[:5])
-    boxes = np.clip(sample.boxes[:max_objects].astype(np.float64) / grid.stride, 0, [columns - 1, rows - 1, columns - 1, rows - 1])
-    peaks = set()
+    last = np.array([columns - 1, rows - 1, columns - 1, rows - 1], np.float64)
+    boxes = np.minimum(np.maximum(sample.boxes[:max_objects].astype(np.float64) / grid.stride, 0), last)
+    table = np.zeros((len(boxes), 6), np.float64)
+    peaks = []
     for i, ((left, top, right, bottom), class_id) in enumerate(zip(boxes.tolist(), class_ids.tolist(), strict=True)):
         width, height = right - left, bottom - top
         if width <= 0 or height <= 0:
             continue
         x, y = (left + right) / 2, (top + bottom) / 2
         column, row = int(x), int(y)  # never negative, so truncation is floor
-        # The row of the table first, the peak second: whatever is in the heatmap can be found again by it.
-        indices[i], mask[i], size[i], offset[i] = row * columns + column, 1, (width, height), (x - column, y - row)
+        table[i] = row * columns + column, width, height, x - column, y - row, 1
         reach = max(0, int(radius(math.ceil(height), math.ceil(width), min_overlap)))
-        draw_gaussian(heatmap[class_id], (column, row), reach)
-        peaks.add((class_id, row, column))
-    targets["num_peaks"][...] = len(peaks)
-    targets["num_objects"][...] = np.count_nonzero(mask)
+        peaks.append((class_id, column, row, reach))
+    # The table first, the peaks second: whatever is in the heatmap can be found again by it.
+    for name, values in zip(TARGETS[1:5], (table[:, 0], table[:, 1:3], table[:, 3:5], table[:, 5]), strict=True):
+        targets[name][: len(table)] = values
+    for class_id, column, row, reach in peaks:
+        draw_gaussian(targets["heatmap"][class_id], (column, row), reach)
+    targets["num_peaks"][...] = len({peak[:3] for peak in peaks})
+    targets["num_objects"][...] = len(peaks)
     return targets
 
 
