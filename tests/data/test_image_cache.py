@@ -257,8 +257,8 @@ def test_batches_are_the_same_with_and_without_a_cache(kind: str, form: str, wor
 
 
 def test_many_processes_killed_at_random_leave_only_whole_images() -> None:
-    result = run("storm", 2.0)
-    assert result.pop("killed") > 50
+    result = run("storm", 1.0)
+    assert result.pop("killed") > 20
     assert result.pop("kept") > 100
     assert result == {"wrong": [], "overlaps": 0, "is_locked": True, "is_within_budget": True}
 
