@@ -122,7 +122,7 @@ def test_the_maps_of_a_flip_test_are_those_of_both_views(assembly: Assembly) -> 
     np.testing.assert_allclose(maps["offset"], views[0]["offset"], atol=1e-3)
 
 
-@pytest.mark.parametrize("runtime", ["openvino", "nnabla"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize(
     "options",
     [{}, {"keep_resolution": True}, {"scales": (0.5, 1.0, 1.25)}, {"flip_test": True, "keep_resolution": True, "scales": (1.0, 1.5)}],

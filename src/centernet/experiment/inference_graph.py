@@ -16,7 +16,7 @@ from centernet.experiment.assembly import Assembly
 from centernet.experiment.schema import Positive
 from centernet.export.onnx import to_onnx
 from centernet.inference.openvino_session import OpenVinoSession, Performance, Precision, fastest_precision
-from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, Session
+from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, Session, SessionForEachSize
 from centernet.models.color import normalized
 from centernet.models.specs import Layout
 
@@ -112,7 +112,9 @@ def session(
     if runtime == "nnabla":
         return NnablaSession(outputs, context=device.context)
     if runtime == "onnxruntime":
-        return OnnxRuntimeSession(as_onnx(assembly, (1, *size, 3), outputs), threads=machine.threads)
+        return SessionForEachSize(
+            lambda shape: OnnxRuntimeSession(as_onnx(assembly, shape, outputs), threads=machine.threads), (1, *size, 3)
+        )
     return OpenVinoSession(
         lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads, performance=machine.performance
     )

@@ -61,6 +61,34 @@ class Recent(Generic[Graph]):
         return self._made[shape]
 
 
+class SessionForEachSize:
+    """Sessions of models that take one image of a fixed size, made when the size first comes up."""
+
+    def __init__(self, make: Callable[[Shape], Session], first: Shape) -> None:
+        """
+        Args:
+            make: a session for an input shape with a batch of 1. first: the shape it is made for at once.
+        """
+        self._sessions = Recent(make)
+        self._any = self._sessions[first]
+
+    @property
+    def parallel_runs(self) -> int:
+        return self._any.parallel_runs
+
+    @property
+    def summary(self) -> str:
+        return self._any.summary
+
+    @property
+    def precision(self) -> str:
+        return self._any.precision
+
+    def run(self, image: Array) -> dict[str, Array]:
+        single = (1, *image.shape[1:])
+        return self._sessions[single].run(image)
+
+
 class NnablaSession:
     """NNabla itself: one static graph per input shape."""
 
@@ -152,12 +180,13 @@ class NnpSession(NnablaSession):
 class OnnxRuntimeSession:
     """ONNX Runtime on the CPU; slower than OpenVINO, here for comparison and where OpenVINO has no wheels."""
 
-    precision = "float32"
-
     parallel_runs = 1
 
-    def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int | None = None) -> None:
+    def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int | None = None, stored: str = "float32") -> None:
         """
+        Args:
+            stored: the precision of the model's numbers.
+
         Raises:
             DeviceError: ONNX Runtime is not installed.
             ConfigError: the file is missing or is not ONNX.
@@ -169,6 +198,7 @@ class OnnxRuntimeSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         self._version = onnxruntime.__version__
+        self.precision = precision_text("float32", stored)
         self._name = "the model" if isinstance(model, bytes) else os.fspath(model)
         try:
             source = model if isinstance(model, bytes) else os.fspath(model)
@@ -200,6 +230,11 @@ class OnnxRuntimeSession:
     def _run(self, image: Array) -> dict[str, Array]:
         names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, self._session.run(names, {self._session.get_inputs()[0].name: image}), strict=True))
+
+
+def precision_text(computed: str, stored: str) -> str:
+    """What a model computes in, and what else its numbers are in: `int8 and float32`."""
+    return computed if stored == computed else f"{stored} and {computed}"
 
 
 def in_batches_of(
