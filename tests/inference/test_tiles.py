@@ -156,6 +156,17 @@ def test_a_piece_stays_unless_another_tile_saw_the_place_in_full() -> None:
     np.testing.assert_array_equal(merged.boxes, [long[:4]])
 
 
+def test_a_group_of_whole_objects_is_not_one_large_object() -> None:
+    windows = tile_windows((100, 160), TILING)
+    rows = [[x, y, x + 20, y + 20, 0.5, 0] for x, y in ((10, 30), (40, 30), (10, 60))]
+    group, thing = [5, 5, 150, 95, 0.9, 0], [6, 5, 150, 95, 0.9, 1]
+    merged = merge_tiles([detections(rows), detections([])], windows, detections([group, thing]), (100, 160), TILING)
+    assert len(merged) == 4
+    assert merged.class_ids.tolist() == [1, 0, 0, 0]
+    merged = merge_tiles([detections(rows[:2]), detections([])], windows, detections([group]), (100, 160), TILING)
+    assert len(merged) == 3, "two may be in the background of a third"
+
+
 def test_a_coarse_network_may_end_a_cut_box_farther_from_the_seam() -> None:
     windows = tile_windows((100, 160), TILING)
     pieces = [detections([[30, 20, 86, 60, 0.6, 0]]), detections([[12, 20, 70, 60, 0.7, 0]])]

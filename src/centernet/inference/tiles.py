@@ -14,6 +14,7 @@ from centernet.structures import Array, Detections
 DUPLICATE = 0.5  # intersection over union from which two views show one object
 CONTAINED = 0.7  # share of a cut piece inside an object from which it is a piece of that object,
 VISIBLE = 0.5  # if it is at least this share of what its tile shows of the object
+GROUP = 3  # objects of its class inside something large, from which that is a group seen from afar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,8 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     An object no larger than the overlap is whole in some tile. Larger ones are taken from the view of the whole image, or,
     where that missed them, joined from the pieces that neighbouring tiles saw. Two rules keep out the rest: what a tile saw of
     an object that is known already is dropped (the object, cut to that tile, looks the same), and so is a piece, or a thing
-    in the view of the whole image, that a tile looked at from nearer or in full without reporting it.
+    in the view of the whole image, that a tile looked at from nearer or in full without reporting it. Something large that
+    tiles show to be several objects of its class is a group seen from afar, and dropped as well.
 
     Args:
         parts: one per tile, boxes in pixels of the tile.
@@ -99,15 +101,11 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     # One more view: the whole image, which no seam cuts.
     views = np.concatenate([windows, [[0, 0, width, height]]]).astype(np.float64)
     found = _Seen.gather([*parts, large], views, tiling.margin)
-    is_cut = found.cut.any(axis=1)
-    known = _without_duplicates(found.select(~is_cut).by_score())
-    pieces = found.select(is_cut)
-    pieces = pieces.select(~_is_seen_of(pieces, known))
-    joined, single = _joined(pieces, tiling.margin)
-    visible = _clipped(single.boxes, single.windows)
-    single = single.select(~_is_inside(visible, windows, image_hw, tiling.margin).any(axis=1))
-    every = known.extended(joined.by_score()).extended(single.by_score())
-    every = _without_duplicates(every, num_sure=len(known.scores)).by_score()
+    is_large = found.view == len(windows)
+    afar, near = found.select(is_large), found.select(~is_large)
+    every = _merged(near, windows, image_hw, tiling.margin)
+    if len(large):
+        every = _merged(near.extended(afar.select(~_is_group(afar, every))), windows, image_hw, tiling.margin)
     return Detections(every.boxes.astype(np.float32), every.scores, every.class_ids, whole.class_names)
 
 
@@ -149,13 +147,33 @@ class _Seen:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+def _merged(seen: _Seen, windows: Array, image_hw: tuple[int, int], margin: float) -> _Seen:
+    """Every object that the given views show, once, best first."""
+    is_cut = seen.cut.any(axis=1)
+    known, pieces = _without_duplicates(seen.select(~is_cut).by_score()), seen.select(is_cut)
+    everything = np.ones(len(known.scores), bool)
+    is_known = [_is_seen_of_any(pieces, i, known, everything) for i in range(len(pieces.scores))]
+    joined, single = _joined(pieces.select(~np.array(is_known, bool)), margin)
+    visible = _clipped(single.boxes, single.windows)
+    single = single.select(~_is_inside(visible, windows, image_hw, margin).any(axis=1))
+    every = known.extended(joined.by_score()).extended(single.by_score())
+    return _without_duplicates(every, num_sure=len(known.scores)).by_score()
+
+
 def _without_duplicates(seen: _Seen, *, num_sure: int = 0) -> _Seen:
     """The first `num_sure` ones, and each of the rest that is nothing known by then."""
-    kept = list(range(num_sure))
+    is_kept = np.arange(len(seen.scores)) < num_sure
     for i in range(num_sure, len(seen.scores)):
-        if not _is_seen_of(seen.select(np.array([i])), seen.select(np.array(kept, int))).any():
-            kept.append(i)
-    return seen.select(np.array(kept, int))
+        is_kept[i] = not _is_seen_of_any(seen, i, seen, is_kept)
+    return seen.select(is_kept)
+
+
+def _is_seen_of_any(candidates: _Seen, i: int, known: _Seen, is_considered: Array) -> bool:
+    """Whether candidate `i` is what its view shows of a known one; only boxes that meet it are looked at, since there may be thousands."""
+    x1, y1, x2, y2 = candidates.boxes[i]
+    left, top, right, bottom = known.boxes.T
+    meets = np.flatnonzero(is_considered & (left < x2) & (top < y2) & (right > x1) & (bottom > y1))
+    return bool(len(meets)) and bool(_is_seen_of(candidates.select(np.array([i])), known.select(meets))[0])
 
 
 def _is_seen_of(candidates: _Seen, known: _Seen) -> Array:
@@ -172,6 +190,15 @@ def _is_seen_of(candidates: _Seen, known: _Seen) -> Array:
     alike = (common >= DUPLICATE * (own_area + area(other) - common)) & (same_class | is_cut)
     inside = (common >= CONTAINED * own_area) & (own_area >= VISIBLE * area(other)) & same_class & is_cut
     result: Array = ((alike | inside) & (common > 0) & (candidates.view[:, None] != known.view)).any(axis=1)
+    return result
+
+
+def _is_group(large: _Seen, near: _Seen) -> Array:
+    """(n,) bool: what from afar looks like one thing, and from near like several of that class."""
+    container, content = large.boxes[:, None], near.boxes[None]
+    common = np.concatenate([np.maximum(container, content)[..., :2], np.minimum(container, content)[..., 2:]], axis=-1)
+    is_content = (area(common) >= CONTAINED * area(content)) & (large.class_ids[:, None] == near.class_ids)
+    result: Array = is_content.sum(axis=1) >= GROUP
     return result
 
 
