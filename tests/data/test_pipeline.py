@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import ClassVar
 
+import cv2
 import numpy as np
 import pytest
 
 from centernet.data.augment import AugmentConfig
-from centernet.data.pipeline import Pipeline
+from centernet.data.images import Picture
+from centernet.data.pipeline import ColorOn, Encode, Pipeline
 from centernet.errors import DataError
+from centernet.geometry.gaussian import gaussian_radius
+from centernet.imaging.color import Layout
+from centernet.imaging.io import EncodedImage
 from centernet.structures import Array, Grid, Normalization, Sample
+from centernet.tasks.ctdet.targets import encode_centers
 
 NORMALIZATION = Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+PLAIN = Normalization((0, 0, 0), (1, 1, 1))
 GRID = Grid(32, 64)
 
 
@@ -31,13 +41,13 @@ class Pixels:
         return self.image
 
 
+@dataclass(frozen=True, kw_only=True)
 class Pictures:
     """Four images of random pixels with one box each; the numbers in `bad` cannot be read."""
 
-    normalization = NORMALIZATION
+    normalization: ClassVar = NORMALIZATION
 
-    def __init__(self, *, bad: tuple[int, ...] = ()) -> None:
-        self.bad = bad
+    bad: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return 4
@@ -57,6 +67,10 @@ class Pictures:
 def encode(sample: Sample, grid: Grid, *, out: Mapping[str, Array] | None = None) -> dict[str, Array]:
     assert sample.image.shape == (grid.height, grid.width, 3)
     return {"boxes": sample.boxes, "class_ids": sample.class_ids}
+
+
+def encode_centers_of(num_classes: int) -> Encode:
+    return partial(encode_centers, num_classes=num_classes, max_objects=8, radius=gaussian_radius, min_overlap=0.7)
 
 
 def test_without_augmentation_the_image_is_fitted_and_normalised_and_boxes_follow() -> None:
@@ -145,6 +159,132 @@ def test_augmented_boxes_lie_on_the_objects() -> None:
         x1, y1, x2, y2 = np.clip(arrays["boxes"][0], 0, 128)
         if min(x2 - x1, y2 - y1) > 4:
             np.testing.assert_allclose([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], [x1, y1, x2, y2], atol=2.5)
+
+
+def test_colours_left_to_the_device_give_the_same_image() -> None:
+    augment = AugmentConfig()
+    host = Pipeline(Pictures(), GRID, encode, augment=augment)
+    device = Pipeline(Pictures(), GRID, encode, augment=augment, color_on="device")
+    out = {name: np.zeros(shape, dtype) for name, (shape, dtype) in device.specs(0).items()}
+    for index in range(4):
+        arrays = device.item(7, index, out=out).arrays
+        assert (arrays["image"] is out["image"], arrays["color"] is out["color"]) == (True, True)
+        np.testing.assert_array_equal(arrays["image"], device(7, index)["image"])
+        levels = np.concatenate([arrays["image"], np.ones((32, 64, 1))], axis=2)
+        np.testing.assert_allclose((levels @ arrays["color"].T).transpose(2, 0, 1), host(7, index)["image"], atol=1e-4)
+
+
+@pytest.mark.parametrize("color_on", ["host", "device"])
+@pytest.mark.parametrize(("layout", "channels"), [("nchw", 3), ("nhwc", 4)])
+def test_the_specs_are_what_items_are_made_of(color_on: ColorOn, layout: Layout, channels: int) -> None:
+    pipeline = Pipeline(Pictures(), GRID, encode_centers_of(4), channels=channels, layout=layout, color_on=color_on)
+    arrays = pipeline(0, 1)
+    assert pipeline.specs(0) == {name: (array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def test_sizes_alternate_by_epoch_and_each_comes_once_a_turn() -> None:
+    grids = (GRID, Grid(64, 64), Grid(32, 32))
+    pipeline = Pipeline(Pictures(), grids[0], encode_centers_of(4), more_grids=grids[1:], seed=3)
+    chosen = [pipeline.grid_of(epoch) for epoch in range(30)]
+    assert all({*chosen[first : first + 3]} == {*grids} for first in range(0, 30, 3))
+    assert len({tuple(chosen[first : first + 3]) for first in range(0, 30, 3)}) > 1
+    assert chosen == [pickle.loads(pickle.dumps(pipeline)).grid_of(epoch) for epoch in range(30)]
+    for epoch in range(3):
+        assert pipeline(epoch, 0)["image"].shape == (3, chosen[epoch].height, chosen[epoch].width) == pipeline.specs(epoch)["image"][0]
+
+
+def test_a_transform_sees_the_whole_image_and_leaves_the_view_as_it_was() -> None:
+    def darker(sample: Sample, rng: np.random.Generator) -> Sample:
+        assert sample.image.shape == (40, 60, 3)
+        rng.random(1000)
+        return replace(sample, image=sample.image // 2)
+
+    plain, varied = (Pipeline(Pictures(), GRID, encode, augment=AugmentConfig(color=False), transform=t) for t in (None, darker))
+    np.testing.assert_array_equal(plain(1, 2)["boxes"], varied(1, 2)["boxes"])
+    assert varied(1, 2)["image"].sum() < plain(1, 2)["image"].sum()
+
+
+def test_what_a_transform_draws_depends_on_seed_epoch_and_index() -> None:
+    drawn = []
+
+    def note(sample: Sample, rng: np.random.Generator) -> Sample:
+        drawn.append(rng.random())
+        return sample
+
+    for seed, epoch, index in [(0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]:
+        Pipeline(Pictures(), GRID, encode, transform=note, seed=seed).item(epoch, index)
+    assert drawn[0] == drawn[1]
+    assert len({*drawn}) == 4
+
+
+def test_a_transform_that_takes_every_object_leaves_an_empty_image_that_is_marked() -> None:
+    def emptied(sample: Sample, rng: np.random.Generator) -> Sample:
+        return replace(sample, boxes=np.zeros((0, 4)), class_ids=np.zeros(0))
+
+    class Unlabelled(Pictures):
+        def objects(self, index: int) -> tuple[Array, Array]:
+            return np.zeros((0, 4)), np.zeros(0)
+
+    item = Pipeline(Pictures(), GRID, encode, transform=emptied).item(0, 0)
+    assert (item.is_emptied, len(item.arrays["boxes"])) == (True, 0)
+    assert not Pipeline(Pictures(), GRID, encode, transform=lambda sample, rng: sample).item(0, 0).is_emptied
+    assert not Pipeline(Unlabelled(), GRID, encode, transform=emptied).item(0, 0).is_emptied
+
+
+@dataclass(frozen=True)
+class Waves(Pictures):
+    """One large JPEG of waves that are much longer than a pixel of the input, and what was asked of it."""
+
+    data: bytes
+    is_whole: bool = False
+    asked: list[int] = field(default_factory=list)
+
+    def picture(self, index: int) -> Picture:
+        encoded, waves = EncodedImage(self.data, "waves.jpg"), self
+
+        class Noted:
+            size = encoded.size
+
+            def decode(self, reduction: int = 1) -> Array:
+                waves.asked.append(reduction)
+                return encoded.decode(1 if waves.is_whole else reduction)
+
+        return Noted()
+
+
+def test_a_large_jpeg_is_decoded_smaller_and_seen_at_the_same_place() -> None:
+    y, x = np.mgrid[:601, :807]
+    image = np.repeat(128 + 50 * np.sin(x / 40) + 50 * np.cos(y / 50), 3).reshape(601, 807, 3)
+    data = cv2.imencode(".jpg", image.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+    grid, config = Grid(96, 128), AugmentConfig(color=False, rotation_degrees=20)
+    small, whole = Waves(data), Waves(data, is_whole=True)
+    for epoch in range(6):
+        one, other = (Pipeline(waves, grid, encode, augment=config, normalization=PLAIN)(epoch, 0) for waves in (small, whole))
+        np.testing.assert_array_equal(one["boxes"], other["boxes"])
+        inside = np.minimum(one["image"], other["image"]).min(axis=0) > 0.05  # neither is black
+        assert inside.mean() > 0.2
+        # A view that lay half a pixel of the smaller image beside would differ by 4 levels or more.
+        assert np.abs(one["image"] - other["image"])[:, inside].mean() * 255 < 1
+    assert {*small.asked} == {4, 8}
+
+
+def test_whole_images_are_not_decoded_smaller() -> None:
+    waves = Waves(cv2.imencode(".jpg", np.zeros((600, 800, 3), np.uint8))[1].tobytes())
+    Pipeline(waves, GRID, encode)(0, 0)
+    Pipeline(waves, GRID, encode, augment=AugmentConfig(), transform=lambda sample, rng: sample)(0, 0)
+    assert waves.asked == [1, 1]
+
+
+def test_a_header_that_is_wrong_about_the_size_does_no_harm() -> None:
+    class Liars(Pictures):
+        def picture(self, index: int) -> Pixels:
+            return replace(super().picture(index), claimed=(60, 40))
+
+    for index in range(4):
+        expected = Pipeline(Pictures(), GRID, encode, augment=AugmentConfig())(0, index)
+        arrays = Pipeline(Liars(), GRID, encode, augment=AugmentConfig())(0, index)
+        np.testing.assert_array_equal(arrays["image"], expected["image"])
+        np.testing.assert_array_equal(arrays["boxes"], expected["boxes"])
 
 
 def test_an_image_is_written_where_the_caller_wants_it() -> None:

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centernet.imaging.color import Adjustment, apply_color, color_matrix, grey_mean, network_input, normalize
+from centernet.imaging.color import (
+    Adjustment,
+    Layout,
+    apply_color,
+    color_matrix,
+    grey_mean,
+    network_input,
+    normalize,
+    with_fourth_channel,
+    without_fourth_channel,
+)
 from centernet.structures import Array, Normalization
 
 NORMALIZATION = Normalization((0.4, 0.45, 0.47), (0.29, 0.27, 0.28))
@@ -88,3 +98,26 @@ def test_impossible_choices_are_refused() -> None:
         normalize(IMAGE, NORMALIZATION, channels=2)
     with pytest.raises(ValueError, match="layout='chw'"):
         normalize(IMAGE, NORMALIZATION, layout="chw")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("nchw", 3), ("nchw", 4), ("nhwc", 3), ("nhwc", 4)])
+@pytest.mark.parametrize("rows", [(0, 300), (40, 250), (0, 0), (299, 300)])
+def test_rows_that_are_black_need_not_be_looked_at(layout: Layout, channels: int, rows: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 640, 3), np.uint8)  # more than one block
+    image[: rows[0]], image[rows[1] :] = 0, 0
+    matrix = color_matrix(NORMALIZATION, adjustments=[("saturation", 0.7)], lighting=[0.01, 0.02, 0.03])
+    shape = (channels, 300, 640) if layout == "nchw" else (300, 640, channels)
+    x = network_input(image, matrix, channels=channels, layout=layout, rows=rows, out=np.full(shape, np.nan, np.float32))
+    np.testing.assert_allclose(x, network_input(image, matrix, channels=channels, layout=layout), atol=1e-6)
+    pixels = np.concatenate([image, np.ones((300, 640, 1))], axis=2) @ matrix.T
+    np.testing.assert_allclose(x[:3] if layout == "nchw" else x[..., :3].transpose(2, 0, 1), pixels.transpose(2, 0, 1), atol=1e-5)
+
+
+def test_a_fourth_channel_comes_and_goes_and_does_not_count() -> None:
+    four = with_fourth_channel(IMAGE)
+    assert four.shape == (13, 17, 4)
+    assert grey_mean(four) == grey_mean(IMAGE)
+    out = np.zeros_like(IMAGE)
+    assert without_fourth_channel(four, out=out) is out
+    np.testing.assert_array_equal(out, IMAGE)
+    np.testing.assert_array_equal(without_fourth_channel(four), IMAGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from centernet.errors import DataError, OutputError
-from centernet.imaging.io import decode_image, find_image, image_size, limit_threads, list_images, read_image, write_image
+from centernet.imaging.io import EncodedImage, decode_image, find_image, image_size, limit_threads, list_images, read_image, write_image
 from centernet.structures import Array
 
 # Four quarters, told apart by their colours: red, green / black, blue (RGB).
@@ -99,6 +100,38 @@ def test_cmyk_jpegs_are_converted(tmp_path: Path) -> None:
         assert stored.mode == "CMYK"
     assert_same(read_image(path), QUARTERS_BGR, tolerance=4)
     assert image_size(path) == (40, 60)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("sides", [(160, 240), (163, 245)])
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_is_decoded_smaller_from_its_top_left_corner(mode: str, sides: tuple[int, int], reduction: int, orientation: int) -> None:
+    y, x = np.mgrid[: sides[0], : sides[1]]
+    waves = (128 + 100 * np.stack([np.sin(x / 30), np.cos(y / 40), np.sin((x + y) / 50)], axis=-1)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    file = BytesIO()
+    Image.fromarray(waves).convert(mode).save(file, format="JPEG", quality=98, exif=exif)
+    picture = EncodedImage(file.getvalue(), "waves.jpg")
+    small, whole = picture.decode(reduction), picture.decode()
+    assert picture.size == whole.shape[:2]
+    if orientation > 1 and sides[0] % reduction:
+        assert small.shape == whole.shape  # the cut squares would lie at the top or on the left
+        return
+    assert small.shape[:2] == tuple(-(-side // reduction) for side in picture.size)
+    height, width = (side // reduction for side in picture.size)
+    means = whole[: height * reduction, : width * reduction].reshape(height, reduction, width, reduction, 3).mean(axis=(1, 3))
+    assert np.abs(small[:height, :width] - means).max() < 6
+
+
+def test_other_formats_are_not_decoded_smaller_and_only_once_if_their_size_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = EncodedImage(cv2.imencode(".bmp", noise())[1].tobytes(), "a.bmp")
+    assert picture.size == (50, 70)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    assert_same(picture.decode(4), noise())
+    monkeypatch.undo()
+    assert_same(EncodedImage(cv2.imencode(".png", noise())[1].tobytes(), "a.png").decode(8), noise())
 
 
 @pytest.mark.parametrize("progressive", [False, True])

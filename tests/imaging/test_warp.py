@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from centernet.geometry.affine import invert, transform_points
-from centernet.imaging.warp import fit_matrix, input_size_for, resize_for_scale, warp
+from centernet.data.augment import AugmentConfig, sample_geometry
+from centernet.geometry.affine import center_scale_matrix, invert, transform_points
+from centernet.imaging.warp import (
+    covered_rows,
+    fit_matrix,
+    input_size_for,
+    reduced_matrix,
+    reduction_for,
+    reduction_of,
+    resize_for_scale,
+    warp,
+)
 
 sides = st.integers(1, 700)
 
@@ -92,3 +103,49 @@ def test_an_output_array_of_another_shape_or_type_is_refused() -> None:
         warp(random_image(8, 8), np.eye(3)[:2], (8, 8), out=np.empty((8, 9, 3), np.uint8))
     with pytest.raises(ValueError, match="expected uint8"):
         warp(random_image(8, 8), np.eye(3)[:2], (8, 8), out=np.empty((8, 8, 3), np.float32))
+
+
+@settings(deadline=None)
+@given(sides, sides, st.sampled_from([64, 100, 384]), st.integers(0, 10**6), st.booleans())
+def test_leaving_out_what_is_black_changes_no_pixel(height: int, width: int, side: int, seed: int, random_crop: bool) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    matrix, _ = sample_geometry(rng, (height, width), (side, side + 20), AugmentConfig(random_crop=random_crop, shift=0.5))
+    expected = cv2.warpAffine(image, matrix, (side + 20, side), flags=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(warp(image, matrix, (side, side + 20), out=np.full((side, side + 20, 3), 7, np.uint8)), expected)
+    first, end = covered_rows(matrix, (height, width), (side, side + 20))
+    assert not expected[:first].any()
+    assert not expected[end:].any()
+
+
+def test_a_rotated_view_may_reach_all_rows_and_one_beside_the_image_none() -> None:
+    turned = center_scale_matrix((50, 20), 100, (64, 64), rotation_degrees=10)
+    assert covered_rows(turned, (40, 100), (64, 64)) == (0, 64)
+    aside = np.array([[1.0, 0, -500], [0, 1, -500]])
+    assert covered_rows(aside, (40, 100), (64, 64)) == (0, 0)
+    assert not warp(random_image(40, 100), aside, (64, 64), out=np.full((64, 64, 3), 9, np.uint8)).any()
+
+
+@pytest.mark.parametrize(("zoom", "expected"), [(2, 1), (0.51, 1), (0.5, 2), (0.26, 2), (0.25, 4), (0.125, 8), (0.01, 8)])
+def test_an_image_is_decoded_no_coarser_than_the_input(zoom: float, expected: int) -> None:
+    for matrix in (
+        np.array([[zoom, 0, 5], [0, zoom, 9]]),
+        np.array([[-zoom, 0, 5], [0, zoom, 9]]),
+        np.array([[0, zoom, 5], [-zoom, 0, 9]]),
+    ):
+        assert reduction_for(matrix) == expected
+
+
+def test_by_how_much_an_image_was_reduced_shows_in_its_sides() -> None:
+    assert reduction_of((76, 101), (601, 807), asked=8) == 8
+    assert reduction_of((601, 807), (601, 807), asked=8) == 1  # a cache may hold the whole image
+    assert reduction_of((76, 101), (601, 807), asked=4) is None
+    assert reduction_of((807, 601), (601, 807), asked=1) is None
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_pixel_of_a_reduced_image_lies_in_the_middle_of_those_it_stands_for(reduction: int) -> None:
+    matrix = np.array([[0.1, 0.02, 3], [-0.02, 0.1, 7]])
+    covered = np.mgrid[:reduction, :reduction].reshape(2, -1).mean(axis=1) + 5 * reduction
+    np.testing.assert_allclose(transform_points([5, 5], reduced_matrix(matrix, reduction)), transform_points(covered, matrix))
+    assert reduced_matrix(matrix, 1) is matrix

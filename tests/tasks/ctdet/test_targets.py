@@ -94,6 +94,25 @@ def test_class_ids_without_a_channel_are_refused() -> None:
             encode([[8, 8, 24, 24]], [class_id])
 
 
+objects = st.lists(st.tuples(st.floats(-20, 110), st.floats(-20, 80), st.floats(-5, 90), st.floats(-5, 70), st.integers(0, 2)), max_size=7)
+
+
+@given(st.lists(objects, min_size=1, max_size=4))
+def test_memory_that_earlier_targets_were_written_to_gives_the_same_as_new(images: list[list[tuple[float, ...]]]) -> None:
+    out = {name: np.zeros_like(array) for name, array in encode([], []).items()} | {"image": np.full(3, 7)}
+    for image in images:
+        boxes, class_ids = [[x, y, x + w, y + h] for x, y, w, h, _ in image], [int(row[4]) for row in image]
+        sample = Sample(image=np.zeros((64, 96, 3), np.uint8), boxes=np.reshape(boxes, (-1, 4)), class_ids=class_ids)
+        targets = encode_centers(sample, GRID, num_classes=3, max_objects=4, radius=gaussian_radius, min_overlap=0.7, out=out)
+        expected = encode(boxes, class_ids)
+        assert targets.keys() == expected.keys()
+        for name, array in expected.items():
+            assert targets[name] is out[name]
+            np.testing.assert_array_equal(targets[name], array, err_msg=name)
+        assert targets["num_peaks"] == (expected["heatmap"] == 1).sum()
+    assert (out["image"] == 7).all()
+
+
 @st.composite
 def objects_in_cells_of_their_own(draw: st.DrawFn) -> tuple[list[list[float]], list[int]]:
     """Boxes within the map (in pixels), no two with their centre in the same cell."""
