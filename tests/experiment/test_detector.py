@@ -23,7 +23,7 @@ from centernet.inference.preprocess import fit, to_image
 from centernet.structures import Array, ClassTable, Detections, Normalization
 
 RUNTIMES = [runtime for runtime in get_args(Runtime) if runtime != "auto"]
-SIZES = ((64, 64), (48, 100), (90, 33), (64, 64), (48, 100))
+SIZES = ((64, 64), (48, 100), (64, 64))
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +125,12 @@ def test_the_maps_of_a_flip_test_are_those_of_both_views(assembly: Assembly) -> 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize(
     "options",
-    [{}, {"keep_resolution": True}, {"scales": (0.5, 1.0, 1.25)}, {"flip_test": True, "keep_resolution": True, "scales": (1.0, 1.5)}],
+    [{}, {"keep_resolution": True}, {"scales": (0.5, 1.0, 1.25)}, {"flip_test": True, "keep_resolution": True, "scales": (0.5, 0.9)}],
     ids=["fixed", "keep_res", "scales", "all"],
 )
 def test_a_batch_of_images_of_any_size_equals_one_by_one(assembly: Assembly, runtime: Runtime, options: dict[str, Any]) -> None:
     one_by_one = make(assembly, runtime=runtime, **options)
-    batched = make(assembly, runtime=runtime, batch_size=4, **options)
+    batched = make(assembly, runtime=runtime, batch_size=3, **options)
     given = images()
     for found, image in zip(batched.predict(given), given, strict=True):
         assert_same(found, one_by_one.predict(image))
