@@ -18,7 +18,7 @@ from centernet.data import worker_pool
 from centernet.data.loader import Loader
 from centernet.data.samples import LoaderError
 
-METHODS = ["forkserver", "spawn", "fork"]
+METHODS = ["forkserver", *(pytest.param(method, marks=pytest.mark.slow) for method in ("spawn", "fork"))]
 
 
 def ordered(source: Any, **options: Any) -> Loader:
@@ -55,9 +55,7 @@ def test_a_sample_that_takes_its_worker_along_is_named_when_it_is_due(
 
 
 @pytest.mark.parametrize("act", ["kill", "exit", "hang_in_c", "raise"])
-def test_a_lost_sample_is_skipped_by_policy_once_for_all_epochs(
-    numbered: ModuleType, act: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_lost_sample_is_skipped_by_policy_once_for_all_epochs(numbered: ModuleType, act: str, caplog: pytest.LogCaptureFixture) -> None:
     with ordered(numbered.Numbered({4: act, 5: act}), on_bad="skip", sample_seconds=0.4, epochs=3) as loader:
         for epoch in (0, 1, 2):
             for number, batch in enumerate(loader.epoch(epoch)):
@@ -122,7 +120,10 @@ def test_a_pipeline_that_cannot_be_sent_is_an_error(numbered: ModuleType) -> Non
 
 
 def test_a_worker_that_does_not_come_up_is_an_error(numbered: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
-    with ordered(numbered.Unopenable(), start_method="spawn") as loader, pytest.raises(LoaderError, match=r"did not come up: .*exit code 1"):
+    with (
+        ordered(numbered.Unopenable(), start_method="spawn") as loader,
+        pytest.raises(LoaderError, match=r"did not come up: .*exit code 1"),
+    ):
         next(loader.epoch(0))
     assert "Error" in capfd.readouterr().err
 

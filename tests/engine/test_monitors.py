@@ -15,7 +15,7 @@ LOSSES = {"heatmap": 2.0, "size": 5.0, "total": 1.23456789}
 
 
 def step(monitor: CsvFile, progress: Progress) -> None:
-    monitor.stepped(progress, REPORT, learning_rate=1e-3, num_images=8, wait=0.0)
+    monitor.stepped(progress, REPORT, learning_rate=1e-3, num_images=8, wait=0.05)
 
 
 def test_series_have_the_predecessors_names_and_lines(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_csv_has_rows_for_steps_epochs_and_validations(tmp_path: Path) -> No
     assert [(row["kind"], row["iteration"]) for row in rows] == [("step", "2"), ("step", "4"), ("epoch", "4"), ("validation", "4")]
     assert rows[1] == {
         "kind": "step", "epoch": "0", "iteration": "4", "seconds": "2.000", "learning_rate": "0.001",
-        "images_per_second": "16", "gradient_norm": "7", "loss": "2.5", "heatmap": "2", "size": "5",
+        "images_per_second": "16", "waiting": "0.1", "gradient_norm": "7", "loss": "2.5", "heatmap": "2", "size": "5",
     }  # fmt: skip
     assert rows[3] == {"kind": "validation", "epoch": "0", "iteration": "4", "seconds": "2.000", "loss": "3", "AP": "0.25"}
     lines = (tmp_path / "metrics.csv").read_text().splitlines()

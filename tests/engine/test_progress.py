@@ -50,11 +50,12 @@ def test_a_skipped_step_does_not_spoil_the_losses_shown() -> None:
     assert "inf" not in file.getvalue()
 
 
-def test_waiting_for_data_is_told_where_it_matters() -> None:
-    for wait, expected in ((0.01, False), (0.25, True)):
-        file = io.StringIO()
-        train(ProgressBar(num_epochs=2, batches_per_epoch=2, interval=0.0, is_live=False, file=file), wait=wait)
-        assert ("50% waiting for data" in file.getvalue()) is expected
+@pytest.mark.parametrize("is_live", [True, False])
+@pytest.mark.parametrize(("wait", "expected"), [(0.0, "0%"), (0.01, "2%"), (0.25, "50%")])
+def test_the_share_of_time_waiting_for_data_is_shown(is_live: bool, wait: float, expected: str) -> None:
+    file = io.StringIO()
+    train(ProgressBar(num_epochs=2, batches_per_epoch=2, interval=0.0, is_live=is_live, file=file), wait=wait)
+    assert f"images/s, {expected} waiting for data" in file.getvalue()
 
 
 def test_a_pipe_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,9 @@ class InProcess:
         self._fillings: deque[Filling] = deque()
         self._in_use: Filling | None = None
 
+    def start(self) -> None:
+        """Nothing to start."""
+
     @property
     def has_room(self) -> bool:
         """Whether `put` may be called."""

@@ -178,8 +178,9 @@ class Loader:
 
     def _made_ready(self) -> WorkerPool | InProcess:
         if self._maker is None:
+            maker: WorkerPool | InProcess
             if self.workers:
-                self._maker = WorkerPool(
+                maker = WorkerPool(
                     self.source,
                     Slots(1 + self.prefetch, self._batch),
                     workers=self.workers,
@@ -188,9 +189,11 @@ class Loader:
                     is_skipping=self.on_bad == "skip",
                 )
             else:
-                self._maker = InProcess(self.source, Slots(1, self._batch), is_skipping=self.on_bad == "skip")
+                maker = InProcess(self.source, Slots(1, self._batch), is_skipping=self.on_bad == "skip")
             # Early at exit: multiprocessing itself would wait for workers that do not listen to SIGTERM.
-            self._finalize = util.Finalize(self, self._maker.close, exitpriority=100)
+            self._finalize = util.Finalize(self, maker.close, exitpriority=100)
+            self._maker = maker
+            maker.start()
         return self._maker
 
     def _next(self) -> Filling:

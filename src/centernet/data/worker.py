@@ -8,7 +8,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Sequence
-from multiprocessing import connection, reduction, util
+from multiprocessing import connection, reduction, resource_tracker, util
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -33,7 +33,7 @@ class Worker:
     """
 
     def __init__(self, context: BaseContext, source: Parcel[Source], slots: Sequence[SharedMemory], batch: int, *, began: float) -> None:
-        """Start it, from the thread whose signal mask it shall inherit. Arguments as for `serve`."""
+        """Start it, from a thread that shall not get signals. Arguments as for `serve`."""
         self.tasks: deque[Task] = deque()
         self.began, self.is_ready = began, False
         self.connection, theirs = context.Pipe()
@@ -41,6 +41,7 @@ class Worker:
         util.register_after_fork(self, Worker._close_ends)  # a fork must not keep them open when this process dies
         arguments = (source, slots, batch, theirs, _Descriptor(reading))
         self.process: Any = context.Process(target=serve, args=arguments, name="loader", daemon=True)  # type: ignore[attr-defined]
+        _block_signals(context)
         try:
             self.process.start()
         except BaseException:
@@ -87,6 +88,13 @@ class Worker:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+
+
+def _block_signals(context: BaseContext) -> None:
+    """In this thread and the processes it starts (the fork server too): Ctrl-C must not hit them before they can ignore it."""
+    if context.get_start_method() != "fork":
+        resource_tracker.ensure_running()  # else started with the process; it unblocks signals when it is done
+    signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_WORKERS)
 
 
 class _Descriptor:

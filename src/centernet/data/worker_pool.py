@@ -19,7 +19,7 @@ from typing import Literal
 from centernet.data.batch_slots import Filling, Job, Slots
 from centernet.data.parcel import Parcel
 from centernet.data.samples import LoaderError, Lost, Outcome, Source, Task, clear
-from centernet.data.worker import NOT_FOR_WORKERS, Worker
+from centernet.data.worker import Worker
 from centernet.errors import CenterNetError
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ QUEUE = 3  # samples a worker has been asked for, so that it has work while this
 START_SECONDS = 300.0  # for a worker to come up, which may have to load its modules from a slow disk
 PATIENCE = 0.5  # seconds for a worker to finish its sample when nobody wants it any more
 DEATH = "its worker process {ending}; out of memory, or a crash in a library"
+END_SECONDS = 10.0  # at most, for all of it to end
 TICK = 1.0  # seconds between looks at the clock
 
 
@@ -50,7 +51,7 @@ class WorkerPool:
         sample_seconds: float | None,
         is_skipping: bool,
     ) -> None:
-        """Start the workers. Arguments: see `Loader`; is_skipping: another sample takes the place of one that is lost."""
+        """Prepare; `start` starts the workers. Arguments: see `Loader`; is_skipping: another sample takes the place of one that is lost."""
         self._source, self._slots, self._num_workers = source, slots, workers
         self._sample_seconds = sample_seconds
         self._context, self._parcel = multiprocessing.get_context(start_method), Parcel(source)
@@ -66,6 +67,11 @@ class WorkerPool:
         self._selector.register(self._wake, selectors.EVENT_READ, self._woken)
         util.register_after_fork(self, WorkerPool._close_descriptors)
         self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
+        self._was_started, self._ended = False, threading.Event()
+
+    def start(self) -> None:
+        """Begin; from now on `close` is needed, also when Ctrl-C interrupts this very call."""
+        self._was_started = True
         self._thread.start()
 
     @property
@@ -109,7 +115,8 @@ class WorkerPool:
         with self._changed:
             self._is_closing = True
             self._stir()
-        if threading.current_thread() is not self._thread:  # which may collect garbage
+        is_own = threading.current_thread() is self._thread  # it may collect garbage too
+        if self._was_started and not is_own and self._ended.wait(END_SECONDS):
             self._thread.join()
 
     def _stir(self) -> None:
@@ -122,8 +129,6 @@ class WorkerPool:
     # What follows runs in the pool's own thread.
 
     def _run(self) -> None:
-        # Processes inherit the mask, so that Ctrl-C cannot hit them before they have made up their minds.
-        signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_WORKERS)
         try:
             looked = monotonic()
             while not self._is_closing:
@@ -157,6 +162,7 @@ class WorkerPool:
             worker.end(patience=max(0.0, deadline - monotonic()))
         with self._changed:
             self._close_descriptors()
+        self._ended.set()
 
     def _close_descriptors(self) -> None:
         self._selector.close()

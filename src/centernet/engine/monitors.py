@@ -75,13 +75,13 @@ class CsvFile:
         every: iterations between rows.
     """
 
-    FIRST = ("kind", "epoch", "iteration", "seconds", "learning_rate", "images_per_second", "gradient_norm", "loss")
+    FIRST = ("kind", "epoch", "iteration", "seconds", "learning_rate", "images_per_second", "waiting", "gradient_norm", "loss")
 
     def __init__(self, path: Path, *, every: int = 50) -> None:
         self.path = path
         self._every = every
         self._columns: list[str] = []
-        self._images = 0
+        self._images, self._waited = 0, 0.0
         self._progress = self._last = Progress()
 
     def started(self, progress: Progress) -> None:
@@ -94,14 +94,16 @@ class CsvFile:
         self._progress = self._last = progress
 
     def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
-        """The numbers of this very step; only images/s is a mean since the last row."""
+        """The numbers of this very step; only images/s and the share of time waiting for data are means since the last row."""
         self._progress = progress
         self._images += num_images
+        self._waited += wait
         if progress.iteration % self._every:
             return
-        speed = self._images / max(progress.seconds - self._last.seconds, 1e-9)
-        self._images, self._last = 0, progress
-        numbers = {"learning_rate": learning_rate, "images_per_second": speed, "gradient_norm": report.gradient_norm}
+        seconds = max(progress.seconds - self._last.seconds, 1e-9)
+        means = {"images_per_second": self._images / seconds, "waiting": self._waited / seconds}
+        self._images, self._waited, self._last = 0, 0.0, progress
+        numbers = {"learning_rate": learning_rate, **means, "gradient_norm": report.gradient_norm}
         self._write("step", progress.epoch, {**numbers, "loss": report.total, **report.losses})
 
     def epoch_ended(self, epoch: int, losses: Mapping[str, float], *, learning_rate: float) -> None:

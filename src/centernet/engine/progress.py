@@ -19,7 +19,7 @@ WIDTH = 140
 
 
 class ProgressBar:
-    """Epoch, loss terms, images/s and the time left.
+    """Epoch, loss terms, images/s, the share of time that the network waited for data, and the time left.
 
     Args:
         interval: seconds between plain lines.
@@ -98,9 +98,7 @@ class ProgressBar:
     def _state(self) -> str:
         seconds = max(self._trained, 1e-9)
         terms = " ".join(f"{name} {value:.3f}" for name, value in self._smooth.items())
-        share = self._waited / seconds
-        waiting = f", {share:.0%} waiting for data" if share > 0.1 else ""
-        return f"{terms}, {self._images / seconds:.1f} images/s{waiting}"
+        return f"{terms}, {self._images / seconds:.1f} images/s, {self._waited / seconds:.0%} waiting for data"
 
     def _seconds_left(self) -> float:
         done = max(self._done - self._first, 1)
