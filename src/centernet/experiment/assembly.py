@@ -72,6 +72,7 @@ def assemble(config: ExperimentConfig, classes: ClassTable, normalization: Norma
     tree = configuration.to_tree(config)
     sections: Tree = {section: dict(tree[section]) for section in DESCRIBED}
     sections["data"].pop("root")
+    sections["data"].pop("cache")
     description = Description(
         experiment=sections,
         class_names=classes.names,

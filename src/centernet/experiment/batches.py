@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from centernet.data import transforms
 from centernet.data.datasets.base import DetectionDataset
+from centernet.data.image_cache import ImageCache, open_cache
 from centernet.data.loader import Loader
 from centernet.data.pipeline import ColorOn, Encode, Pipeline
 from centernet.engine.communicator import Communicator
@@ -30,11 +31,14 @@ class Data:
     validation: DetectionDataset
     train_loader: Loader
     validation_loader: Loader
+    cache: ImageCache | None = None
 
     def close(self) -> None:
-        """End the processes that prepare batches."""
+        """End the processes that prepare batches; say what the cache did."""
         self.train_loader.close()
         self.validation_loader.close()
+        if self.cache is not None and self.train_loader.rank == 0:
+            LOG.info("data.cache: %s", self.cache.usage())
 
 
 def open_splits(data: DataConfig) -> tuple[DetectionDataset, DetectionDataset]:
@@ -105,6 +109,11 @@ def load(
     color_on = automatic if data.color_on == "auto" else data.color_on
     workers = num_workers(data, num_processes=communicator.gather(platform.node()).count(platform.node()), on_gpu=on_gpu)
 
+    cache = shared_cache(data, training, validation, communicator, batch=batch)
+    if cache is not None:
+        training = replace(training, images=cache.images())
+        validation = replace(validation, images=cache.images(first=len(training)))
+
     def loader(dataset: DetectionDataset, *, is_training: bool) -> Loader:
         where: ColorOn = color_on if is_training else "host"
         return Loader(
@@ -128,7 +137,30 @@ def load(
         validation=validation,
         train_loader=loader(training, is_training=True),
         validation_loader=loader(validation, is_training=False),
+        cache=cache,
     )
+
+
+def shared_cache(
+    data: DataConfig, training: DetectionDataset, validation: DetectionDataset, communicator: Communicator, *, batch: int
+) -> ImageCache | None:
+    """One cache of both splits' images for all processes of this machine, or None. Collective.
+
+    Args:
+        batch: images in one step over all processes; this machine's share of them must fit.
+
+    Raises:
+        ConfigError: the budget is too small or too large, or the processes cannot share.
+        OutputError: the folder cannot be written to.
+    """
+    if data.cache.kind == "none":
+        return None
+    machine = platform.node()
+    share = -(-batch * communicator.gather(machine).count(machine) // communicator.size)
+    paths = [training.image_path(index) for index in range(min(share, len(training)))]
+    own = open_cache(data.cache, len(training) + len(validation), batch=paths) if communicator.local_rank == 0 else None
+    handles = dict(found for found in communicator.gather((machine, own.handle()) if own is not None else None) if found)
+    return own if own is not None else ImageCache.attach(handles[machine])
 
 
 def num_workers(data: DataConfig, *, num_processes: int, on_gpu: bool) -> int:

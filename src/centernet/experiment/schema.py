@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from centernet.data.augment import AugmentConfig
+from centernet.data.image_cache import CacheConfig, CacheSection
 from centernet.engine.precision import LossScalingConfig
 from centernet.engine.schedule import ScheduleConfig
 from centernet.engine.solver import SolverConfig
@@ -48,7 +49,7 @@ class DataConfig:
     start_method: of the workers; fork starts at once, but not in a process that has threads or uses a GPU. prefetch: batches
     prepared ahead. sample_seconds: how long a worker may be at one image before it is taken to hang.
     on_bad_image: an image that cannot be read, or at which a worker fails, hangs or dies, ends the run, or the next sample takes
-    its place.
+    its place. cache: where images are kept once they have been read: none, ram or disk, or a section.
     """
 
     dataset: DatasetSection
@@ -62,6 +63,7 @@ class DataConfig:
     prefetch: Positive = 2
     sample_seconds: Annotated[float, Field(gt=0)] = 120.0
     on_bad_image: Literal["stop", "skip"] = "stop"
+    cache: CacheSection = CacheConfig()
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
