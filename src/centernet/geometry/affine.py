@@ -127,9 +127,16 @@ def transform_boxes(boxes: Array, matrix: Array) -> Array:
         (n, 4) float64 xyxy, in output pixels, not clipped.
     """
     (a, b, x), (c, d, y) = np.asarray(matrix, np.float64).tolist()
-    # A corner's larger coordinates come from the other corner where an entry is negative.
-    rising = [[max(a, 0.0), max(c, 0.0)], [max(b, 0.0), max(d, 0.0)]]
-    falling = [[min(a, 0.0), min(c, 0.0)], [min(b, 0.0), min(d, 0.0)]]
-    linear = [[*r, *f] for r, f in zip(rising, falling, strict=True)] + [[*f, *r] for r, f in zip(rising, falling, strict=True)]
+    a, negative_a = max(a, 0.0), min(a, 0.0)
+    b, negative_b = max(b, 0.0), min(b, 0.0)
+    c, negative_c = max(c, 0.0), min(c, 0.0)
+    d, negative_d = max(d, 0.0), min(d, 0.0)
+    # Where an entry is negative, a corner's coordinate comes from the other corner.
+    linear = [
+        [a, c, negative_a, negative_c],
+        [b, d, negative_b, negative_d],
+        [negative_a, negative_c, a, c],
+        [negative_b, negative_d, b, d],
+    ]
     moved: Array = np.asarray(boxes, np.float64) @ np.array(linear) + np.array([x, y, x, y])
     return moved

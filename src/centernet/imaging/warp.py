@@ -103,11 +103,13 @@ def reduction_for(matrix: Array) -> int:
     """
     (a, b, _), (c, d, _) = np.asarray(matrix, np.float64).tolist()
     zoom = math.sqrt(abs(a * d - b * c))
-    return next(reduction for reduction in (8, 4, 2, 1) if reduction == 1 or zoom * reduction <= 1)
+    return 1 if zoom > 0.5 else 2 if zoom > 0.25 else 4 if zoom > 0.125 else 8
 
 
 def reduction_of(decoded_hw: tuple[int, int], image_hw: tuple[int, int], *, asked: int) -> int | None:
     """By how much an image was decoded smaller: `asked` or less, both 1, 2, 4 or 8; None if its sides are another image's."""
+    if asked == 1:
+        return 1 if decoded_hw == image_hw else None
     reductions = (reduction for reduction in (8, 4, 2, 1) if reduction <= asked)
     return next((r for r in reductions if all(-(-side // r) == got for side, got in zip(image_hw, decoded_hw, strict=True))), None)
 

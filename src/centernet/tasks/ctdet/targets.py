@@ -53,36 +53,61 @@ def encode_centers(
     Raises:
         ValueError: a class id is out of range.
     """
-    rows, columns = grid.cells
-    class_ids = sample.class_ids[:max_objects]
-    if len(class_ids) and (class_ids.min() < 0 or class_ids.max() >= num_classes):
-        raise ValueError(f"{sample.name or 'sample'}: class ids {class_ids.min()}..{class_ids.max()}, expected 0..{num_classes - 1}")
+    class_ids = sample.class_ids[:max_objects].tolist()
+    if class_ids and (min(class_ids) < 0 or max(class_ids) >= num_classes):
+        raise ValueError(f"{sample.name or 'sample'}: class ids {min(class_ids)}..{max(class_ids)}, expected 0..{num_classes - 1}")
     if out is None:
         targets = _zeros(num_classes=num_classes, cells=grid.cells, max_objects=max_objects)
     else:
         targets = {name: out[name] for name in TARGETS}
         _erase(targets)
+    table, shapes = _table(sample.boxes[:max_objects], grid)
+    # The table first, the peaks second: whatever is in the heatmap can be found again by it.
+    columns = (table[:, 0], table[:, 1:3], table[:, 3:5], table[:, 5])
+    for name, values in zip(("indices", "size", "offset", "mask"), columns, strict=True):
+        targets[name][: len(table)] = values
+    peaks = set()
+    for class_id, shape in zip(class_ids, shapes, strict=True):
+        if shape is not None:
+            cell, height, width = shape
+            draw_gaussian(targets["heatmap"][class_id], cell, max(0, int(radius(height, width, min_overlap))))
+            peaks.add((class_id, cell))
+    targets["num_peaks"][...] = len(peaks)
+    targets["num_objects"][...] = len(shapes) - shapes.count(None)
+    return targets
+
+
+_Shape = tuple[tuple[int, int], int, int]  # an object's cell (x, y), and its height and width in cells, rounded up
+_NOTHING = (0.0,) * 6
+
+
+def _table(boxes: Array, grid: Grid) -> tuple[Array, list[_Shape | None]]:
+    """The objects' cells and numbers.
+
+    Args:
+        boxes: (n, 4) xyxy, in network-input pixels.
+        grid: the network's input size and stride.
+
+    Returns:
+        (n, 6) float64: index, width, height, offset (x, y) and mask as in `encode_centers`, zeros without area; and each
+        object's shape, None without area.
+    """
+    rows, columns = grid.cells
     last = np.array([columns - 1, rows - 1, columns - 1, rows - 1], np.float64)
-    boxes = np.minimum(np.maximum(sample.boxes[:max_objects].astype(np.float64) / grid.stride, 0), last)
-    table = np.zeros((len(boxes), 6), np.float64)
-    peaks = []
-    for i, ((left, top, right, bottom), class_id) in enumerate(zip(boxes.tolist(), class_ids.tolist(), strict=True)):
+    clipped = np.minimum(np.maximum(boxes.astype(np.float64) / grid.stride, 0), last)
+    table: list[tuple[float, ...]] = []
+    shapes: list[_Shape | None] = []
+    for left, top, right, bottom in clipped.tolist():
         width, height = right - left, bottom - top
         if width <= 0 or height <= 0:
+            table.append(_NOTHING)
+            shapes.append(None)
             continue
         x, y = (left + right) / 2, (top + bottom) / 2
         column, row = int(x), int(y)  # never negative, so truncation is floor
-        table[i] = row * columns + column, width, height, x - column, y - row, 1
-        reach = max(0, int(radius(math.ceil(height), math.ceil(width), min_overlap)))
-        peaks.append((class_id, column, row, reach))
-    # The table first, the peaks second: whatever is in the heatmap can be found again by it.
-    for name, values in zip(TARGETS[1:5], (table[:, 0], table[:, 1:3], table[:, 3:5], table[:, 5]), strict=True):
-        targets[name][: len(table)] = values
-    for class_id, column, row, reach in peaks:
-        draw_gaussian(targets["heatmap"][class_id], (column, row), reach)
-    targets["num_peaks"][...] = len({peak[:3] for peak in peaks})
-    targets["num_objects"][...] = len(peaks)
-    return targets
+        table.append((row * columns + column, width, height, x - column, y - row, 1.0))
+        shapes.append(((column, row), math.ceil(height), math.ceil(width)))
+    return np.array(table, np.float64).reshape(-1, 6), shapes
 
 
 def _zeros(*, num_classes: int, cells: tuple[int, int], max_objects: int) -> dict[str, Array]:
