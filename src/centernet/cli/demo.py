@@ -41,7 +41,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
     from centernet.experiment.demo import Demo, View, cell_of
     from centernet.experiment.output import default_folder, make_folder
 
-    detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2)
+    is_many = len(source.images) > 1 or bool(source.videos)
+    detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2, performance="throughput" if is_many else "latency")
     view = View(
         lowest=selection.lowest_scores(detector.class_names, lowest, classes=given.get("classes"), default=VIS_THRESHOLD),
         debug=debug,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
@@ -23,6 +23,7 @@ from centernet.imaging.draw import Theme, draw_detections
 from centernet.imaging.io import read_image, write_image
 from centernet.imaging.sources import Source, output_names
 from centernet.imaging.video import Camera, Frames, VideoWriter, read_frames
+from centernet.inference.parallel import in_order
 from centernet.inference.tiles import Tiling, detect_in_tiles
 from centernet.inference.tracking import Tracker
 from centernet.structures import Array, Detections
@@ -48,6 +49,15 @@ class View:
     is_tracked: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """An image and what is shown of it; stages: seconds by what they were spent on."""
+
+    image: Array
+    detections: Detections
+    stages: dict[str, float]
+
+
 class Demo:
     """Where results go and how they look; counts what was done."""
 
@@ -59,7 +69,7 @@ class Demo:
         """
         self.detector, self.folder, self.view = detector, folder, view
         self.num_images, self.num_objects, self.num_unreadable, self.seconds = 0, 0, 0, 0.0
-        self._stages: dict[str, float] = {}  # seconds of the current image
+        self._parallel = detector.session.parallel_runs
 
     def run(self, source: Source) -> None:
         """Everything the user pointed at.
@@ -68,90 +78,116 @@ class Demo:
             DataError: the one file named, or a video, cannot be read. OutputError: something cannot be written.
         """
         with Records(self.folder, category_ids=self.detector.description.classes.category_ids) as records:
+            if self._parallel > 1:
+                self._warm_up(np.zeros((*self.detector.spec.size, 3), np.uint8))
+            begun = perf_counter()
             self._images(source.images, records, is_one=source.is_one)
             for path, name in zip(source.videos, output_names(source.videos), strict=True):
                 self._video(read_frames(path), records, source=path, name=name)
             if source.camera is not None:
+                self._parallel = 1  # several at a time would be late
                 try:
                     self._video(source.camera, records, source=None, name=f"webcam{source.camera.number}")
                 except KeyboardInterrupt:  # the only end that a camera has
                     print("stopped")
+            if self._parallel > 1:
+                self.seconds = perf_counter() - begun
 
     def summary(self) -> str:
         """One line about all of it."""
         rate = self.num_images / self.seconds if self.seconds else 0.0
         skipped = f", {self.num_unreadable} unreadable" if self.num_unreadable else ""
-        done = f"{self.num_images} images{skipped}, {self.num_objects} objects"
-        return f"{done}, {self.seconds:.2f} s in the detector, {rate:.1f} images/s"
+        spent = "with reading and writing" if self._parallel > 1 else "in the detector"
+        return f"{self.num_images} images{skipped}, {self.num_objects} objects, {self.seconds:.2f} s {spent}, {rate:.1f} images/s"
 
     def _images(self, paths: Sequence[Path], records: Records, *, is_one: bool) -> None:
         is_watched = len(paths) > LONG and terminal_width() is not None
-        names = output_names(paths)
-        for path, name, image_id in _watched(list(zip(paths, names, image_ids(paths), strict=True)), len(paths), "image", is_watched):
-            start = perf_counter()
-            try:
-                image = read_image(path)
-            except DataError as error:
+        looks = in_order(self._read_and_look, paths, parallel=self._parallel)
+        named = zip(paths, output_names(paths), image_ids(paths), looks, strict=True)
+        for path, name, image_id, look in _watched(named, len(paths), "image", is_watched):
+            if isinstance(look, DataError):
                 if is_one:
-                    raise
+                    raise look
                 self.num_unreadable += 1
-                tqdm.write(f"skipped: {error}", file=sys.stderr)
+                tqdm.write(f"skipped: {look}", file=sys.stderr)
                 continue
-            load = perf_counter() - start
-            detections = self._detect(image)
-            stages = {**self._stages, "load": load}
-            self._count(stages, detections)
+            self._count(look)
+            image, detections = look.image, look.detections
             records.add({"image": str(path)}, (image.shape[0], image.shape[1]), detections, image_id=image_id)
             if self.view.debug >= 1:
                 self._write_picture(name, draw_detections(image, detections), source=path)
             if self.view.debug >= 2:
                 self._write_maps(name, image, source=path)
             if not is_watched:
-                spent = " |".join(f"{stage} {value:.3f}s " for stage, value in stages.items())
-                print(f"{path}: {len(detections)} objects; tot {sum(stages.values()):.3f}s |{spent}|")
+                spent = " |".join(f"{stage} {value:.3f}s " for stage, value in look.stages.items())
+                print(f"{path}: {len(detections)} objects; tot {sum(look.stages.values()):.3f}s |{spent}|")
 
     def _video(self, frames: Frames | Camera, records: Records, *, source: Path | None, name: str) -> None:
         """Every frame of a video; of a camera those that come while nothing is being detected."""
         tracker = Tracker(rate=frames.rate) if self.view.is_tracked else None
         target = self._target(f"{name}.mp4", source)
         first, number = self.num_images, -1
+        is_live = source is None
+        times: list[float] = []
         with VideoWriter(target, frames.rate) if self.view.debug >= 1 else nullcontext() as writer:
-            begun = perf_counter()
-            for number, frame in enumerate(_watched(frames, frames.num_frames or None, "frame", terminal_width() is not None)):
-                now = perf_counter() - begun if source is None else number / frames.rate
-                detections = self._detect(frame)
-                self._count(self._stages, detections)
+            looks = in_order(self._look, _timed(frames, times, is_live=is_live), parallel=self._parallel)
+            for number, look in enumerate(_watched(looks, frames.num_frames or None, "frame", terminal_width() is not None)):
+                self._count(look)
+                frame, detections = look.image, look.detections
                 ids = None if tracker is None else tracker.update(detections)
-                what = {"video": str(source or name), "frame": number, "seconds": round(now, 4)}
-                records.add(what, (frame.shape[0], frame.shape[1]), detections, image_id=first + number + 1, track_ids=ids)
+                what = {"video": str(source or name), "frame": number, "seconds": round(times[number], 4)}
+                image_id = first + number + 1
+                records.add(what, (frame.shape[0], frame.shape[1]), detections, image_id=image_id, track_ids=ids)
                 if writer is None:
                     continue
                 drawn = draw_detections(frame, detections, track_ids=ids)
-                if source is None:
-                    writer.write_at(drawn, now)
+                if is_live:
+                    writer.write_at(drawn, times[number])
                 else:
                     writer.write(drawn)
         if number + 1 < 0.9 * frames.num_frames:  # the number in the file is often an estimate
             print(f"{source}: ended after {number + 1} of {frames.num_frames} frames; the file may be damaged", file=sys.stderr)
 
-    def _detect(self, image: Array) -> Detections:
-        """What is shown of an image; `_stages` says what took how long."""
-        if not self.num_images:  # let the runtime compile the network before the first image is timed
-            self.detector.predict_batch([image])
-        self._stages = dict.fromkeys(self.detector.seconds, 0.0)
-        if self.view.tiling is None:
-            found = self._predict([image])[0]
-        else:
-            start = perf_counter()
-            found = detect_in_tiles(self._predict, image, self.view.tiling, threshold=float(self.view.lowest.min()))
-            self._stages["merge"] += perf_counter() - start - sum(self._stages.values())
-        return shown(found, self.view.lowest)
+    def _read_and_look(self, path: Path) -> Look | DataError:
+        """An image file; several threads do this at a time."""
+        start = perf_counter()
+        try:
+            image = read_image(path)
+        except DataError as error:
+            return error
+        load = perf_counter() - start
+        look = self._look(image)
+        return replace(look, stages={**look.stages, "load": load})
 
-    def _predict(self, images: Sequence[Array]) -> list[Detections]:
-        found = self.detector.predict_batch(images)
-        for stage, value in self.detector.seconds.items():
-            self._stages[stage] = self._stages.get(stage, 0.0) + value
-        return found
+    def _look(self, image: Array) -> Look:
+        """What is shown of an image; several threads do this at a time."""
+        if self._parallel == 1 and not self.num_images:
+            self._warm_up(image)
+        stages: dict[str, float] = dict.fromkeys(self.detector.seconds, 0.0)
+
+        def predict(images: Sequence[Array]) -> list[Detections]:
+            found = self.detector.predict_batch(images)
+            for stage, value in self.detector.seconds.items():
+                stages[stage] += value
+            return found
+
+        start = perf_counter()
+        if self.view.tiling is None:
+            found = predict([image])[0]
+        else:
+            found = detect_in_tiles(predict, image, self.view.tiling, threshold=float(self.view.lowest.min()))
+        total = perf_counter() - start
+        if self._parallel > 1:
+            stages = {"detect": total}  # who spent what cannot be told apart
+        elif self.view.tiling is not None:
+            stages["merge"] += total - sum(stages.values())
+        return Look(image=image, detections=shown(found, self.view.lowest), stages=stages)
+
+    def _warm_up(self, image: Array) -> None:
+        """Let the runtime compile the network before the first image is timed."""
+        self.detector.predict_batch([image])
+        if self.view.tiling is not None:
+            self.detector.predict_batch([image[: self.view.tiling.tile, : self.view.tiling.tile]])
 
     def _write_maps(self, name: str, image: Array, *, source: Path) -> None:
         inspection = self.detector.inspect(image)
@@ -169,16 +205,25 @@ class Demo:
             raise OutputError(f"{target}: would be overwritten by its own result; give another folder with --output")
         return target
 
-    def _count(self, stages: dict[str, float], detections: Detections) -> None:
+    def _count(self, look: Look) -> None:
         self.num_images += 1
-        self.num_objects += len(detections)
-        self.seconds += float(np.sum(list(stages.values())))
+        self.num_objects += len(look.detections)
+        self.seconds += sum(look.stages.values())
 
 
 def cell_of(detector: Detector, *, tile: int) -> float:
     """Image pixels to a cell of the heatmap, where the network looks at tiles of so many pixels."""
     spec, stride = detector.spec, detector.description.stride
     return float(stride) if spec.keep_resolution else stride * tile / max(spec.size)
+
+
+def _timed(frames: Frames | Camera, times: list[float], *, is_live: bool) -> Iterator[Array]:
+    """The frames; when each one was, in seconds after the first, goes to `times`."""
+    begun = 0.0
+    for number, frame in enumerate(frames):
+        begun = begun or perf_counter()
+        times.append(perf_counter() - begun if is_live else number / frames.rate)
+        yield frame
 
 
 def _watched(items: Iterable[Item], total: int | None, unit: str, is_watched: bool) -> Iterator[Item]:
