@@ -257,3 +257,8 @@ def test_the_number_of_opencv_threads_is_set() -> None:
     limit_threads(before)
     with pytest.raises(ValueError, match="num_threads is 0"):
         limit_threads(0)
+
+
+def test_a_name_that_no_file_can_have_is_an_error_like_a_missing_file() -> None:
+    with pytest.raises(DataError, match="no such image file"):
+        read_image("a\0b.jpg")

@@ -113,7 +113,7 @@ def read_encoded(path: str | os.PathLike[str]) -> EncodedImage:
     """The bytes of an image file; `a.jpg` also finds `a.JPG`; DataError naming the file if they cannot be read."""
     try:
         data = _content(path)
-    except OSError:  # another suffix, or the error that says what is wrong
+    except (OSError, ValueError):  # another suffix, or the error that says what is wrong; ValueError: a NUL in the name
         data = _read_bytes(find_image(path))
     return EncodedImage(data, str(path))
 
