@@ -2,46 +2,178 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import nnabla as nn
 
+from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly
 from centernet.experiment.inference_graph import from_pixels, outputs_of, raw_outputs
-from centernet.experiment.model_files import DESCRIPTION_KEY
+from centernet.experiment.model_files import DESCRIPTION_KEY, PROTOCOL_KEY
+from centernet.export import quantization
 from centernet.export.nnp import save_nnp
-from centernet.export.onnx import save_onnx, to_onnx
+from centernet.export.onnx import in_float16, network_nodes, save_onnx, to_onnx, with_bfloat16_weights, with_metadata, with_open_size
+from centernet.export.openvino_ir import save_openvino
+from centernet.inference.openvino_session import openvino_core
 from centernet.inference.session import PIXELS
+from centernet.structures import Array
 
-Format = Literal["nnp", "onnx"]
-NORMALIZED = {"nnp": "x", "onnx": "image"}  # the predecessor's name of an .nnp's input; ONNX has no predecessor
+Format = Literal["nnp", "onnx", "openvino"]
+FilePrecision = Literal["float32", "float16", "bfloat16", "int8"]
+SUFFIXES: dict[Format, str] = {"nnp": ".nnp", "onnx": ".onnx", "openvino": ".xml"}
+NORMALIZED = {"nnp": "x", "onnx": "image", "openvino": "image"}  # the predecessor's name of an .nnp's input; the others have none
 
 
-def export(assembly: Assembly, path: Path, *, format: Format, decode: bool = False, k: int = 100) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What to write.
+
+    format: nnp, onnx, or openvino (.xml and .bin).
+    decode: from pixels, (B, H, W, 3) uint8 BGR named `image`, to boxes, scores and class ids: everything inside. Without it
+        from a normalised image to the raw heads, which carry the published names (`hm`, `reg`, `wh`).
+    k: detections per image, where decoded.
+    dynamic: height and width stay open, beside the batch, which always is (but for an .nnp that decodes).
+    precision: float16: the network computes in it, first and last steps in float32. bfloat16: weights are kept in it. int8:
+        convolutions compute in eight bits.
+    """
+
+    format: Format
+    decode: bool = False
+    k: int = 100
+    dynamic: bool = False
+    precision: FilePrecision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.format == "nnp" and self.dynamic:
+            raise ConfigError("--dynamic: an .nnp holds one input size (its batch is open); use --format onnx or openvino")
+        if self.format == "nnp" and self.precision != "float32":
+            raise ConfigError(
+                f"--precision {self.precision}: an .nnp holds float32 parameters; use --format onnx or openvino "
+                "(NNabla's runtimes compute in half precision if their context says so)"
+            )
+
+
+def export(
+    assembly: Assembly,
+    path: Path,
+    *,
+    format: Format,
+    decode: bool = False,
+    k: int = 100,
+    dynamic: bool = False,
+    precision: FilePrecision = "float32",
+    calibration: Sequence[Array] = (),
+) -> Path:
     """Write the inference graph with the parameters the assembly holds now, and its description.
 
     Args:
-        format: nnp or onnx.
-        decode: from pixels, (B, H, W, 3) uint8 BGR named `image`, to boxes, scores and class ids: everything inside. Without it
-            from a normalised image to the raw heads, which carry the published names (`hm`, `reg`, `wh`).
-        k: detections per image, where decoded.
+        format, decode, k, dynamic, precision: as `ExportOptions`.
+        calibration: for int8, what the input is fed with to learn ranges: pixels where decoded, else normalised images, each with
+            a batch axis.
 
     Returns:
         The path.
 
     Raises:
+        ConfigError: the format has no such option, or nothing to calibrate with. DeviceError: what int8 needs is not installed.
         ExportError, OutputError: the graph or the file cannot be written.
     """
-    network, grid = assembly.network, assembly.grid
-    source = nn.Variable((1, grid.height, grid.width, 3) if decode else network.input_shape(1, grid.height, grid.width))
-    description = assembly.description.to_json()
-    inputs = {PIXELS if decode else NORMALIZED[format]: source}
-    with network.parameter_scope(), nn.auto_forward(False):
-        outputs = outputs_of(assembly, from_pixels(assembly, source), k=k) if decode else raw_outputs(assembly, source)
-        if format == "nnp":
-            save_nnp(path, outputs, inputs, description=description)
-        else:
-            metadata = {DESCRIPTION_KEY: description}
-            save_onnx(path, to_onnx(outputs, inputs, metadata=metadata, dynamic_batch=True, uint8_inputs=inputs if decode else ()))
+    options = ExportOptions(format=format, decode=decode, k=k, dynamic=dynamic, precision=precision)
+    if precision == "int8" and not len(calibration):
+        raise ConfigError("precision int8: needs images to calibrate with, found none")
+    texts = metadata(assembly, options)
+    if format == "nnp":
+        _save_nnp(assembly, path, options, texts)
+        return path
+    model = _in_precision(onnx_model(assembly, options), options, calibration)
+    if format == "onnx":
+        save_onnx(path, with_metadata(model, texts))
+        return path
+    save_openvino(path, model if precision == "int8" else _read(model), metadata=texts)
     return path
+
+
+def metadata(assembly: Assembly, options: ExportOptions) -> dict[str, str]:
+    """What an exported file says of itself, as JSON texts by name.
+
+    `centernet` is the whole description, and `protocol` how the file is to be used; what a program without this package needs
+    of the former stands beside them: class names, stride, mean and std (of BGR pixels / 255).
+    """
+    own = assembly.description
+    protocol: dict[str, Any] = {
+        "input": "pixels, uint8 (batch, height, width, 3), BGR" if options.decode else f"normalised BGR, float32, {own.layout.upper()}",
+        "input_size": list(own.input_size),
+        "size_is_open": options.dynamic,
+        "resize": "warpAffine, bilinear, the image's centre on the input's, its longer side on the input's width, the rest black",
+        "outputs": "boxes xyxy in input pixels, scores, class_ids" if options.decode else "heads of the last stack",
+        "k": options.k if options.decode else None,
+        "scales": [1.0],
+        "flip": False,
+        "nms": "3x3 maxima",
+        "precision": options.precision,
+    }
+    return {
+        DESCRIPTION_KEY: own.to_json(),
+        PROTOCOL_KEY: json.dumps(protocol),
+        "class_names": json.dumps(list(own.class_names), ensure_ascii=False),
+        "stride": str(own.stride),
+        "mean": json.dumps(list(own.mean)),
+        "std": json.dumps(list(own.std)),
+    }
+
+
+def onnx_model(assembly: Assembly, options: ExportOptions) -> Any:
+    """The graph in float32 as an `onnx.ModelProto`."""
+    network, grid = assembly.network, assembly.grid
+    name = PIXELS if options.decode else NORMALIZED[options.format]
+    axes = (1, 2) if options.decode or network.layout == "nhwc" else (2, 3)
+
+    def write(size: tuple[int, int]) -> Any:
+        with network.parameter_scope(), nn.auto_forward(False):
+            source, outputs = _graph(assembly, options, size)
+            return to_onnx(outputs, {name: source}, dynamic_batch=True, uint8_inputs={name} if options.decode else ())
+
+    if not options.dynamic:
+        return write((grid.height, grid.width))
+    return with_open_size(write, input_name=name, axes=axes, unit=network.input_multiple, base=(grid.height, grid.width))
+
+
+def _graph(assembly: Assembly, options: ExportOptions, size: tuple[int, int]) -> tuple[nn.Variable, dict[str, nn.Variable]]:
+    source = nn.Variable((1, *size, 3) if options.decode else assembly.network.input_shape(1, *size))
+    if options.decode:
+        return source, outputs_of(assembly, from_pixels(assembly, source), k=options.k)
+    return source, raw_outputs(assembly, source)
+
+
+def _save_nnp(assembly: Assembly, path: Path, options: ExportOptions, texts: dict[str, str]) -> None:
+    with assembly.network.parameter_scope(), nn.auto_forward(False):
+        source, outputs = _graph(assembly, options, (assembly.grid.height, assembly.grid.width))
+        inputs = {PIXELS if options.decode else NORMALIZED["nnp"]: source}
+        save_nnp(path, outputs, inputs, description=texts[DESCRIPTION_KEY], protocol=texts[PROTOCOL_KEY])
+
+
+def _in_precision(model: Any, options: ExportOptions, calibration: Sequence[Array]) -> Any:
+    """The ONNX model in the precision asked for; for int8 in OpenVINO's format an `openvino.Model`."""
+    if options.precision == "float16":
+        return in_float16(model)
+    if options.precision == "bfloat16":
+        return with_bfloat16_weights(model)
+    if options.precision == "float32":
+        return model
+    quantization.check_installed(for_onnx=options.format == "onnx")
+    inside = set(network_nodes(model))
+    if options.format == "onnx":
+        ignored, name = [node.name for node in model.graph.node if node.name not in inside], model.graph.input[0].name
+        return quantization.quantized(model, calibration, ignored=ignored, input_name=name, core=openvino_core())
+    read = _read(model)
+    ignored = [node.get_friendly_name() for node in read.get_ops()]
+    ignored = [name for name in ignored if name not in inside]
+    return quantization.quantized(read, calibration, ignored=ignored, input_name=None, core=openvino_core())
+
+
+def _read(model: Any) -> Any:
+    return openvino_core().read_model(model.SerializeToString())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, Options, detector, input_spec
 from centernet.experiment.inference_graph import Machine, Runtime, precision_of
+from centernet.export.nnp import PROTOCOL_ENTRY
 from centernet.export.nnp import read_description as read_nnp_description
 from centernet.export.onnx import read_metadata
+from centernet.export.openvino_ir import read_ir_metadata
 from centernet.inference.openvino_session import OpenVinoSession
 from centernet.inference.preprocess import NormalizingSession
 from centernet.inference.session import NnpSession, OnnxRuntimeSession
@@ -24,7 +27,9 @@ from centernet.weights.match import LoadReport, assign
 from centernet.weights.store import ParameterFile, read_description, read_parameters
 
 PARAMETER_FILES = (".h5", ".protobuf")
-DESCRIPTION_KEY = "centernet"  # of ONNX metadata
+EXPORTED_FILES = (".nnp", ".onnx", ".xml")
+DESCRIPTION_KEY, PROTOCOL_KEY = "centernet", "protocol"  # of the metadata of .onnx and .xml
+RUNTIMES: dict[str, tuple[Runtime, ...]] = {".nnp": ("nnabla",), ".onnx": ("openvino", "onnxruntime"), ".xml": ("openvino",)}
 NO_DESCRIPTION = "says nothing about its network; name it: --dataset, --arch and --num_layers, or --train-config"
 
 
@@ -36,7 +41,7 @@ def load(
     options: Options | None = None,
     **settings: Any,
 ) -> Detector:
-    """Open a model file (.h5, .protobuf, .nnp or .onnx) for detection.
+    """Open a model file (.h5, .protobuf, .nnp, .onnx or OpenVINO's .xml) for detection.
 
     Args:
         described: what a published file without a description of its own holds.
@@ -53,10 +58,11 @@ def load(
         assembly = from_description(for_machine(described_by(path, file, described), machine), source=str(path))
         fill(assembly, file, what=path)
         return detector(assembly, machine, options)
-    own = _exported_description(path)
-    _check_exported(path, own, options)
+    own, protocol = _exported_description(path), protocol_of(path)
+    if not protocol.get("size_is_open"):
+        _check_exported(path, own, options)
     assembly = from_description(own, source=str(path))
-    session = _exported_session(path, machine, layout=own.layout)
+    session = _exported_session(path, machine, layout=own.layout, stored=protocol.get("precision", "float32"))
     if options.flip_test and not {head.scope for head in assembly.task.heads.values()} <= set(session.output_names):
         raise ConfigError(
             f"{path}: was exported with --decode, so the mirror image's maps cannot be merged (--flip_test); "
@@ -100,13 +106,13 @@ def fill(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> LoadRe
     return assign(parameters, network.parameters(), what=what)
 
 
-def _exported_session(path: Path, machine: Machine, *, layout: str) -> NnpSession | OnnxRuntimeSession | OpenVinoSession:
-    """What runs an exported file.
+def _exported_session(path: Path, machine: Machine, *, layout: str, stored: str) -> NnpSession | OnnxRuntimeSession | OpenVinoSession:
+    """What runs an exported file whose numbers are `stored` in a precision.
 
     Raises:
         ConfigError: the runtime asked for does not read such files. DeviceError: it cannot compute in their layout here.
     """
-    runtimes: tuple[Runtime, ...] = ("nnabla",) if path.suffix == ".nnp" else ("openvino", "onnxruntime")
+    runtimes = RUNTIMES[path.suffix]
     runtime = runtimes[0] if machine.runtime == "auto" else machine.runtime
     if runtime not in runtimes:
         raise ConfigError(f"{path}: runtime {runtime} does not read {path.suffix} files; expected {' or '.join(runtimes)}")
@@ -116,21 +122,35 @@ def _exported_session(path: Path, machine: Machine, *, layout: str) -> NnpSessio
             raise DeviceError(f"{path}: was exported in NHWC, which NNabla computes on GPUs only; export it without --channel_last")
         return NnpSession(path, context=device.context)
     if runtime == "onnxruntime":
-        return OnnxRuntimeSession(path, threads=machine.threads)
-    return OpenVinoSession(path, precision=precision_of(machine, runtime), threads=machine.threads, performance=machine.performance)
+        return OnnxRuntimeSession(path, threads=machine.threads, stored=stored)
+    precision = precision_of(machine, runtime)
+    return OpenVinoSession(path, precision=precision, threads=machine.threads, performance=machine.performance, stored=stored)
 
 
 def _exported_description(path: Path) -> Description:
     if path.is_dir():
         raise WeightsError(f"{path}: is a folder, expected a model file; `test --checkpoint_dir` takes all of a folder's")
-    if path.suffix not in (".nnp", ".onnx"):
-        raise WeightsError(f"{path}: '{path.suffix}' is not a model file; expected .h5, .protobuf, .nnp or .onnx")
+    if path.suffix not in EXPORTED_FILES:
+        raise WeightsError(f"{path}: '{path.suffix}' is not a model file; expected .h5, .protobuf, .nnp, .onnx or .xml")
     if not path.is_file():
         raise WeightsError(f"{path}: no such model file")
-    text = read_nnp_description(path) if path.suffix == ".nnp" else read_metadata(path).get(DESCRIPTION_KEY)
+    text = _text_of(path, DESCRIPTION_KEY)
     if text is None:
         raise WeightsError(f"{path}: holds no description 'centernet', so it was not exported by this project")
     return descriptions.read(text, source=str(path))
+
+
+def protocol_of(path: Path) -> dict[str, Any]:
+    """How an exported file is to be used, as it says itself; empty for one that was exported before files said so."""
+    text = _text_of(path, PROTOCOL_KEY)
+    found: dict[str, Any] = {} if text is None else json.loads(text)
+    return found
+
+
+def _text_of(path: Path, key: str) -> str | None:
+    if path.suffix == ".nnp":
+        return read_nnp_description(path, entry=PROTOCOL_ENTRY) if key == PROTOCOL_KEY else read_nnp_description(path)
+    return (read_ir_metadata(path) if path.suffix == ".xml" else read_metadata(path)).get(key)
 
 
 def _check_exported(path: Path, own: Description, options: Options) -> None:

@@ -16,6 +16,7 @@ from centernet.errors import ExportError
 from centernet.export.files import atomic_path
 
 DESCRIPTION_ENTRY = "centernet.json"
+PROTOCOL_ENTRY = "protocol.json"
 NETWORK_NAME = "runtime"  # the predecessor's
 
 
@@ -25,6 +26,7 @@ def save_nnp(
     inputs: Mapping[str, nn.Variable],
     *,
     description: str | None = None,
+    protocol: str | None = None,
     network_name: str = NETWORK_NAME,
 ) -> None:
     """Write the graph between `inputs` and `outputs`, with the parameters of NNabla's current scope that it uses.
@@ -36,6 +38,7 @@ def save_nnp(
         outputs: output name -> variable; the predecessor's are hm, reg and wh.
         inputs: input name -> variable; the predecessor's is x. The batch is 1.
         description: JSON text stored beside the network as `centernet.json`.
+        protocol: JSON text stored as `protocol.json`: how the file is to be used.
 
     Raises:
         ExportError: the path does not end in .nnp.
@@ -52,20 +55,24 @@ def save_nnp(
     with atomic_path(path) as temporary:
         with _quiet():
             save(str(temporary), contents, parameters=parameters, variable_batch_size=_batch_is_open(outputs))
-        if description is not None:
-            with zipfile.ZipFile(temporary, "a", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr(DESCRIPTION_ENTRY, description)
+        with zipfile.ZipFile(temporary, "a", zipfile.ZIP_DEFLATED) as archive:
+            for entry, text in ((DESCRIPTION_ENTRY, description), (PROTOCOL_ENTRY, protocol)):
+                if text is not None:
+                    archive.writestr(entry, text)
 
 
-def read_description(path: str | os.PathLike[str]) -> str | None:
-    """The JSON text in an .nnp, None where it has none (a file of another program).
+def read_description(path: str | os.PathLike[str], *, entry: str = DESCRIPTION_ENTRY) -> str | None:
+    """A JSON text in an .nnp, None where it has none (a file of another program, or an older one).
+
+    Args:
+        entry: `centernet.json`: what the model is; `protocol.json`: how it is to be used.
 
     Raises:
         ExportError: the file is missing or is not an .nnp.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.read(DESCRIPTION_ENTRY).decode() if DESCRIPTION_ENTRY in archive.namelist() else None
+            return archive.read(entry).decode() if entry in archive.namelist() else None
     except (OSError, zipfile.BadZipFile) as error:
         raise ExportError(f"{path}: cannot be read as .nnp: {error}") from error
 

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from centernet.errors import ConfigError, DeviceError
-from centernet.inference.session import Recent, Shape, in_batches_of
+from centernet.inference.session import Recent, Shape, in_batches_of, precision_text
 from centernet.structures import Array
 
 Precision = Literal["float32", "bfloat16"]
@@ -24,7 +24,13 @@ class OpenVinoSession:
     """OpenVINO on the CPU: one compiled model per input shape; may be run from several threads at a time."""
 
     def __init__(
-        self, model: OnnxSource, *, precision: Precision = "float32", threads: int | None = None, performance: Performance = "latency"
+        self,
+        model: OnnxSource,
+        *,
+        precision: Precision = "float32",
+        threads: int | None = None,
+        performance: Performance = "latency",
+        stored: str = "float32",
     ) -> None:
         """
         Args:
@@ -33,6 +39,7 @@ class OpenVinoSession:
                 is computed in float32 either way.
             threads: default: OpenVINO's choice, all physical cores.
             performance: latency gives every run all threads; throughput divides them among runs that are under way together.
+            stored: the precision of the model's numbers.
 
         Raises:
             DeviceError: the CPU has no bfloat16.
@@ -45,7 +52,7 @@ class OpenVinoSession:
         capabilities = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bfloat16" and "BF16" not in capabilities:
             raise DeviceError("precision bfloat16: this CPU has no bfloat16 arithmetic (AVX512-BF16 or AMX); use float32")
-        self.precision, self.performance = precision, performance
+        self.precision, self.performance = precision_text(precision, stored), performance
         self._settings = {
             "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16",
             "PERFORMANCE_HINT": performance.upper(),

@@ -108,13 +108,30 @@ def _checked_model(
     opset: int,
 ) -> onnx.ModelProto:
     proto = helper.make_graph(graph.nodes, "centernet", inputs, outputs, list(graph.initializers.values()))
-    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", opset)], producer_name="centernet", ir_version=IR_VERSION)
+    return checked(proto, metadata, opset=opset)
+
+
+def checked(graph: onnx.GraphProto, metadata: Mapping[str, str], *, opset: int) -> onnx.ModelProto:
+    """A graph as a model with its texts, checked.
+
+    Raises:
+        ExportError: ONNX's own check finds a fault.
+    """
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="centernet", ir_version=IR_VERSION)
     helper.set_model_props(model, dict(metadata))
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the ONNX model does not pass ONNX's own check: {error}") from error
     return model
+
+
+def with_metadata(model: onnx.ModelProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """A copy of a model that bears these texts, and no others."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    helper.set_model_props(copy, dict(metadata))
+    return copy
 
 
 def save_onnx(path: str | os.PathLike[str], model: onnx.ModelProto) -> None:
