@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from centernet.cli import machine, options
-from centernet.errors import ConfigError
+from centernet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from centernet.imaging.sources import Source
@@ -66,7 +66,10 @@ def _source(arguments: argparse.Namespace) -> Source:
     given = vars(arguments)
     if "demo" not in given:
         raise ConfigError("what to look at? Give --demo IMAGE, FOLDER, 'PATTERN', VIDEO or webcam")
-    source = find_source(given["demo"])
+    try:
+        source = find_source(given["demo"])
+    except DataError as error:
+        raise DataError(f"--demo {error}") from None
     if "track" in given and source.images:
         raise ConfigError(f"--track follows objects through a video; --demo {given['demo']} has images")
     if "track" in given:
