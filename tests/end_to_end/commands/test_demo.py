@@ -172,6 +172,16 @@ def test_the_images_coco_results_belong_to_are_known_by_their_numbers(tiny: Any,
     assert [line["image_id"] for line in lines(tmp_path / "out")] == [int(path.stem) for path in tiny.images]
 
 
+def test_several_images_at_a_time_give_what_one_at_a_time_gives(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    for performance in ("latency", "throughput"):
+        run(centernet, tiny, tiny.images[0].parent, tmp_path / performance, "--performance", performance)
+    one, many = (lines(tmp_path / performance) for performance in ("latency", "throughput"))
+    assert [line["image"] for line in one] == [line["image"] for line in many] == [str(path) for path in tiny.images]
+    for a, b in zip(one, many, strict=True):
+        assert [d["class_id"] for d in a["detections"]] == [d["class_id"] for d in b["detections"]]
+        np.testing.assert_allclose([d["box"] for d in a["detections"]], [d["box"] for d in b["detections"]], atol=1e-3)
+
+
 def test_an_image_is_not_overwritten_by_its_own_result(tiny: Any, centernet: Command, tmp_path: Path) -> None:
     shutil.copy(tiny.images[0], tmp_path / "a.jpg")
     before = (tmp_path / "a.jpg").read_bytes()
