@@ -107,7 +107,8 @@ def test_resuming_after_a_signal_equals_an_uninterrupted_training(
             checkpoint.restore(start, trainer.step)
         result = trainer.fit(start.progress if start is not None else None)
         series = {path.name: path.read_text() for path in folder.glob("*.series.txt")}
-        rows = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second", "waiting")} for row in read_csv(folder / "metrics.csv")]
+        times = ("seconds", "images_per_second", "waiting")
+        rows = [{k: v for k, v in row.items() if k not in times} for row in read_csv(folder / "metrics.csv")]
         return result, toy.parameter_values(), trainer.step.solver.states(), series, rows
 
     _, parameters, states, series, rows = train("whole", lambda progress: None)
