@@ -1,4 +1,4 @@
-"""`centernet export` and `save_nnp.py`: a model file as .nnp or .onnx."""
+"""`centernet export` and `save_nnp.py`: a model file as .nnp, .onnx or OpenVINO's .xml, proved on images."""
 
 from __future__ import annotations
 
@@ -14,67 +14,132 @@ from centernet.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from centernet.experiment.assembly import Assembly
+    from centernet.experiment.choice import Choice
+    from centernet.experiment.schema import DataConfig
 
 DESCRIPTION = """Write a network for deployment.
 
-  centernet export --checkpoint FILE.h5 -o OUT                    raw heads as OUT/ARCH_LAYERS.nnp
-  centernet export --checkpoint FILE.h5 --decode --format onnx    boxes, scores and classes, as ONNX
+  centernet export FILE.h5 -o OUT                                raw heads as OUT/ARCH_LAYERS.nnp
+  centernet export FILE.h5 --decode --format onnx                from pixels to boxes, scores and classes, as ONNX
+  centernet export FILE.h5 --decode -o FILE.xml --precision int8 --data_dir DIR
 
-The file holds its class names, normalisation, stride and input size. Without --checkpoint the network that --dataset, --arch and
---num_layers name is written with untrained weights."""
+The file holds its class names, normalisation, stride and input size. It is compared with the network on images, in every runtime
+that is installed: the report is printed and stored as FILE.parity.json, and a file that differs is not written. With --data_dir AP is
+measured before and after. Without a checkpoint the network that --dataset, --arch and --num_layers name is written untrained."""
 
-SUFFIXES = (".nnp", ".onnx")
+SUFFIXES = {"nnp": ".nnp", "onnx": ".onnx", "openvino": ".xml"}
+HERE = frozenset({"export"})
 OWN = (
-    Option(("--format",), "nnp (default) or onnx", frozenset({"export"}), choices=("nnp", "onnx")),
-    Option(("--decode",), "give out boxes, scores and class ids instead of raw heads", frozenset({"export"}), constant=True),
-    Option(("--K",), "detections per image, with --decode", frozenset({"export"}), parse=options.positive),
+    Option(("--format",), "nnp (default), onnx, or openvino (.xml and .bin)", HERE, choices=tuple(SUFFIXES)),
+    Option(
+        ("--decode",), "from pixels to boxes, scores and class ids, instead of from normalised images to raw heads", HERE, constant=True
+    ),
+    Option(("--K",), "detections per image, with --decode", HERE, parse=options.positive),
+    Option(
+        ("--input-size", "--input_size"),
+        "height and width of the input (default: the file's)",
+        HERE,
+        parse=options.positive,
+        settings={"nargs": 2, "metavar": ("H", "W")},
+    ),
+    Option(("--dynamic",), "leave height and width open (multiples of 32); not for nnp", HERE, constant=True),
+    Option(
+        ("--precision",),
+        "float32 (default); float16 or bfloat16: half the file; int8: calibrated, needs the extra 'int8'; not for nnp",
+        HERE,
+        choices=("float32", "float16", "bfloat16", "int8"),
+    ),
+    Option(("--images",), "image, folder or 'PATTERN*.jpg' to compare on (default: the validation split's, else drawn scenes)", HERE),
+    Option(("--calibration",), "the same, to calibrate int8 with (default: the training split's)", HERE),
+    Option(("--max-drop", "--max_drop"), "AP points the file may lose on the validation split (default 1.0)", HERE, parse=float),
 )
 
 
 def main(typed: Sequence[str], *, program: str) -> int:
-    """Write the file and say where it is."""
+    """Write the file, prove it, and say where it is."""
     parser = options.make_parser("export", DESCRIPTION, program=program, extra=OWN)
     arguments = options.parse(parser, "export", typed)
     given = vars(arguments)
-    from centernet.experiment import export
+    from centernet.experiment import delivery
+    from centernet.experiment.export import ExportOptions
 
-    _check_format(given.get("output"), given.get("format"))
-    assembly = _assembly(arguments)
-    target = _target(given.get("output"), assembly.description.experiment, given.get("format"))
-    written = export.export(
-        assembly, target, format="onnx" if target.suffix == ".onnx" else "nnp", decode="decode" in given, k=given.get("K", 100)
+    output, format_ = given.get("output"), given.get("format")
+    _check_format(output, format_)
+    if output is not None and output.suffix in SUFFIXES.values():
+        format_ = next(name for name, suffix in SUFFIXES.items() if suffix == output.suffix)
+    wanted = ExportOptions(
+        format=format_ or "nnp",
+        decode="decode" in given,
+        k=given.get("K", 100),
+        dynamic="dynamic" in given,
+        precision=given.get("precision", "float32"),
     )
-    size = "x".join(map(str, assembly.description.input_size))
-    print(f"wrote {written} ({assembly.description.layout.upper()}, {assembly.description.input_channels} channels, input {size})")
+    chosen = _choice(arguments)
+    assembly = _assembly(arguments, chosen)
+    material = delivery.Material(
+        data=_data(arguments, chosen, assembly),
+        images=given.get("images"),
+        calibration=given.get("calibration"),
+        max_drop=given.get("max_drop", 1.0),
+    )
+    target = _target(output, assembly.description.experiment, wanted.format)
+    delivery.deliver(assembly, target, wanted, material)
+    size = "x".join(map(str, assembly.description.input_size)) + (" or any other" if wanted.dynamic else "")
+    print(f"wrote {target} ({assembly.description.layout.upper()}, {assembly.description.input_channels} channels, input {size})")
     return 0
 
 
+def _choice(arguments: argparse.Namespace) -> Choice:
+    """What was typed, `--input-size` like the family's own options for it."""
+    chosen, typed = options.choice(arguments), vars(arguments).get("input_size")
+    if typed is None:
+        return chosen
+    if chosen.input_size not in (None, tuple(typed)):
+        raise ConfigError("--input-size, and --input_res or --input_h and --input_w: give one of them")
+    return replace(chosen, input_size=(typed[0], typed[1]))
+
+
+def _data(arguments: argparse.Namespace, chosen: Choice, assembly: Assembly) -> DataConfig | None:
+    """The data set to measure AP on: of a typed folder or YAML; None where neither names one."""
+    from centernet.experiment import choice as choices
+
+    if chosen.yaml is not None:
+        data = choices.experiment(chosen).data
+    elif "data_dir" in vars(arguments):
+        data = choices.from_description(chosen, assembly.description.experiment, source="the checkpoint").data
+    else:
+        return None
+    return data if data.root is not None else None
+
+
 def _check_format(output: Path | None, format_: str | None) -> None:
-    if output is not None and output.suffix and output.suffix not in SUFFIXES and not output.is_dir():
-        raise ConfigError(f"-o {output}: expected a file that ends in {' or '.join(SUFFIXES)}, or a folder (make one with a dot first)")
-    if output is not None and output.suffix in SUFFIXES and format_ not in (None, output.suffix[1:]):
+    if output is None or not output.suffix or output.is_dir():
+        return
+    if output.suffix not in SUFFIXES.values():
+        known = ", ".join(SUFFIXES.values())
+        raise ConfigError(f"-o {output}: expected a file that ends in one of {known}, or a folder (make one with a dot first)")
+    if format_ is not None and SUFFIXES[format_] != output.suffix:
         raise ConfigError(f"--format {format_} was typed, but -o names {output}")
 
 
-def _target(output: Path | None, experiment: Mapping[str, Any], format_: str | None) -> Path:
+def _target(output: Path | None, experiment: Mapping[str, Any], format_: str) -> Path:
     """The file to write: `-o` may name it, or the folder it goes to."""
     from centernet.experiment.family import words
     from centernet.experiment.output import default_folder, make_folder
 
-    if output is not None and output.suffix in SUFFIXES:
+    if output is not None and output.suffix in SUFFIXES.values() and not output.is_dir():
         make_folder(output.parent)
         return output
     named = words(experiment)
-    return make_folder(output or default_folder(experiment)) / f"{named['arch']}_{named['num_layers']}.{format_ or 'nnp'}"
+    return make_folder(output or default_folder(experiment)) / f"{named['arch']}_{named['num_layers']}{SUFFIXES[format_]}"
 
 
-def _assembly(arguments: argparse.Namespace) -> Assembly:
+def _assembly(arguments: argparse.Namespace, chosen: Choice) -> Assembly:
     """The network with a file's parameters, or as `--arch` names it with fresh ones."""
     from centernet.experiment import model_files, published
     from centernet.experiment.assembly import from_description
     from centernet.weights.store import read_parameters
 
-    chosen = options.choice(arguments)
     path: Path | None = next((options.path(word) for word in arguments.words if word != arguments.task), vars(arguments).get("checkpoint"))
     if path is None:
         print("no --checkpoint: the weights are untrained")

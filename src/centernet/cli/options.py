@@ -155,7 +155,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         ("--precision",),
         "auto: float32 in test; bfloat16 in demo where the CPU has AMX",
-        INFERENCE,
+        INFERENCE | frozenset({"export"}),
         choices=("auto", "float32", "bfloat16"),
     ),
     Option(

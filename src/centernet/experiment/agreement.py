@@ -1,0 +1,59 @@
+"""How far two lists of detections of one image are from each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from centernet.structures import Detections
+
+FEWEST = 10  # detections of an image that are compared, whatever their scores, where there are as many
+PRESENT = 1e-4  # places that hold no object have a score of 0, and any box
+SLACK = 0.05  # of scores, at most
+REACH = 8.0  # input pixels: two cells of the usual stride
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """The largest differences that pass.
+
+    maps: of heatmaps as probabilities, and of sizes and offsets in cells. scores: in [0, 1]. boxes: in input pixels; a detection
+    that is further from its counterpart, or has none, is apart. apart: share of the detections, in [0, 1], that may be: rounding
+    decides which of two equal neighbours is the maximum. lowest: score from which detections are compared.
+    """
+
+    maps: float
+    boxes: float
+    scores: float
+    apart: float
+    lowest: float
+
+
+def nearest_differences(one: Detections, other: Detections, tolerance: Tolerance) -> tuple[float, float, int, int]:
+    """How far the detections of one side are from their counterparts on the other, the nearest of the same class.
+
+    Looked at are the ten best, and all with a score of `tolerance.lowest`; but not those whose scores are so little above the
+    other side's last one that they may have been pushed out of its list.
+
+    Returns:
+        The largest differences of boxes in pixels and of scores, how many detections were looked at, and how many of them are
+        apart. Where nothing of the class is within half the box's longer side, there is no counterpart, and no difference.
+    """
+    lowest = tolerance.lowest
+    last = float(other.scores.min()) + min(tolerance.scores, SLACK) if len(other) >= len(one) > 0 else 0.0
+    best = np.argsort(-one.scores, kind="stable")
+    chosen = [i for rank, i in enumerate(best) if one.scores[i] >= max(PRESENT, last) and (rank < FEWEST or one.scores[i] >= lowest)]
+    boxes, scores, apart = 0.0, 0.0, 0
+    for i in chosen:
+        x1, y1, x2, y2 = one.boxes[i]
+        away = np.where(other.class_ids == one.class_ids[i], abs(other.boxes - one.boxes[i]).max(axis=1), np.inf)
+        nearest = float(away.min(initial=np.inf))
+        if nearest > max(REACH, abs(x2 - x1) / 2, abs(y2 - y1) / 2):
+            apart += 1
+            continue
+        apart += nearest > tolerance.boxes
+        twins = np.flatnonzero(away <= nearest + 1e-3)
+        boxes = max(boxes, nearest)
+        scores = max(scores, float(abs(other.scores[twins] - one.scores[i]).min()))
+    return boxes, scores, len(chosen), apart

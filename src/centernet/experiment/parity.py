@@ -1,0 +1,259 @@
+"""Whether an exported file says what its network says: the same images through both, in every runtime that is installed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from centernet.data.datasets.base import DetectionDataset
+from centernet.errors import DeviceError
+from centernet.experiment import evaluate, model_files
+from centernet.experiment.agreement import PRESENT, Tolerance, nearest_differences
+from centernet.experiment.assembly import Assembly, from_description
+from centernet.experiment.detector import Detector, Options, detector
+from centernet.experiment.export import ExportOptions, FilePrecision
+from centernet.experiment.inference_graph import Machine, PrecisionChoice, Runtime
+from centernet.experiment.processes import join
+from centernet.experiment.schema import DataConfig
+from centernet.structures import Array, Detections
+from centernet.weights.layout import convert
+from centernet.weights.match import assign
+
+# Of eight bits AP is the judge: `Evidence.max_drop`.
+TOLERANCES: dict[FilePrecision, Tolerance] = {
+    "float32": Tolerance(maps=1e-3, boxes=0.05, scores=1e-3, apart=0.0, lowest=PRESENT),
+    "float16": Tolerance(maps=0.5, boxes=2.0, scores=0.03, apart=0.05, lowest=0.3),
+    "bfloat16": Tolerance(maps=4.0, boxes=16.0, scores=0.15, apart=0.1, lowest=0.3),
+    "int8": Tolerance(maps=math.inf, boxes=math.inf, scores=math.inf, apart=1.0, lowest=0.3),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a file is judged by.
+
+    names, images: (H, W, 3) uint8 BGR. dataset, data: the validation split and its configuration; None: no AP.
+    max_drop: AP points (hundredths) that the file may lose.
+    """
+
+    names: tuple[str, ...]
+    images: tuple[Array, ...]
+    dataset: DetectionDataset | None = None
+    data: DataConfig | None = None
+    max_drop: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The largest differences of one runtime, as in `Tolerance`; not_run: why there are none.
+
+    compared: detections looked at, on both sides; apart: those of them that the other side has further away, or not.
+    """
+
+    runtime: str
+    input_size: tuple[int, int]
+    maps: float | None = None
+    boxes: float = 0.0
+    scores: float = 0.0
+    compared: int = 0
+    apart: int = 0
+    not_run: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePrecision:
+    """AP in [0, 1] of the network and of the file, and what ran them; images: how many of the validation split."""
+
+    metric: str
+    images: int
+    before: float
+    before_runtime: str
+    after: float
+    after_runtime: str
+
+    @property
+    def drop(self) -> float:
+        """AP points lost."""
+        return 100 * (self.before - self.after)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """What came out; `faults` are empty where the file may be used."""
+
+    reference: str
+    precision: FilePrecision
+    images: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    ap: AveragePrecision | None
+    max_drop: float
+
+    @property
+    def tolerance(self) -> Tolerance:
+        return TOLERANCES[self.precision]
+
+    @property
+    def faults(self) -> list[str]:
+        """What is above tolerance, in words."""
+        found = []
+        for row in self.differences:
+            for name in ("maps", "scores"):
+                value, allowed = getattr(row, name), getattr(self.tolerance, name)
+                if value is not None and not value <= allowed:
+                    found.append(f"{row.runtime}: {name} differ by {value:.3g}, allowed {allowed:g}")
+            if row.apart > self.tolerance.apart * row.compared:
+                found.append(
+                    f"{row.runtime}: {row.apart} of {row.compared} boxes are not there or off by more than {self.tolerance.boxes:g} pixels "
+                    f"(largest {row.boxes:.3g}), allowed {self.tolerance.apart:.0%}"
+                )
+        if self.ap is not None and not self.ap.drop <= self.max_drop:
+            found.append(
+                f"AP falls by {self.ap.drop:.2f} points, from {self.ap.before:.4f} to {self.ap.after:.4f}; --max-drop is {self.max_drop:g}"
+            )
+        return found
+
+    def as_tree(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return {**asdict(self), "tolerance": asdict(self.tolerance), "faults": self.faults, "passed": not self.faults}
+
+
+def check(assembly: Assembly, path: Path, options: ExportOptions, evidence: Evidence, *, known_as: Path | None = None) -> Parity:
+    """Run the network in NNabla and the file in everything that reads it, and compare.
+
+    Args:
+        assembly: the network with the parameters that were exported. path: the file. options: how it was exported.
+        known_as: what to call the file, where it lies elsewhere as yet.
+    """
+    twin = runnable(assembly)
+    how = Options(k=options.k, max_detections=max(options.k, Options.max_detections), with_maps=True)
+    sizes = [assembly.description.input_size]
+    if options.dynamic:
+        unit = assembly.network.input_multiple
+        sizes.append((sizes[0][0] + unit, sizes[0][1] + 2 * unit))
+    rows = []
+    for size in sizes:
+        reference = detector(twin, Machine(runtime="nnabla", extension="cpu"), replace(how, input_size=size))
+        expected = [_answer(reference, image) for image in evidence.images]
+        for runtime, precision in _ways(path, options):
+            machine = Machine(runtime=runtime, precision=precision, extension="cpu" if runtime != "nnabla" else "auto")
+            try:
+                found = model_files.load(path, machine=machine, options=replace(how, input_size=size if options.dynamic else None))
+            except DeviceError as error:
+                rows.append(
+                    Difference(
+                        runtime=f"{runtime}, {precision}", input_size=size, not_run=str(error).replace(str(path), str(known_as or path))
+                    )
+                )
+                continue
+            answers = [_answer(found, image, has_maps=not options.decode) for image in evidence.images]
+            rows.append(_compared(found.session.summary, size, expected, answers, TOLERANCES[options.precision]))
+    return Parity(
+        reference=reference.session.summary,
+        precision=options.precision,
+        images=evidence.names,
+        differences=tuple(rows),
+        ap=_average_precision(twin, path, options, evidence),
+        max_drop=evidence.max_drop,
+    )
+
+
+def runnable(assembly: Assembly) -> Assembly:
+    """The same network as any machine runs it: NCHW with three channels."""
+    own = replace(assembly.description, layout="nchw", input_channels=3)
+    if own == assembly.description:
+        return assembly
+    twin = from_description(own, source="the network")
+    parameters = {name: np.asarray(variable.d) for name, variable in assembly.network.parameters().items()}
+    assign(convert(parameters, layout=own.layout, channels=own.input_channels), twin.network.parameters(), what="the network")
+    return twin
+
+
+def table(parity: Parity) -> str:
+    """The report as lines of text."""
+    width = max(len(row.runtime) for row in parity.differences)
+    lines = [
+        f"compared with {parity.reference} on {len(parity.images)} images ({', '.join(parity.images)}), largest differences:",
+        f"{'':<{width}}  {'input':<9}  {'maps':>8}  {'boxes':>8}  {'scores':>8}  apart",
+    ]
+    for row in parity.differences:
+        start = f"{row.runtime:<{width}}  {'x'.join(map(str, row.input_size)):<9}  "
+        numbers = "  ".join(f"{'-' if value is None else f'{value:.2g}':>8}" for value in (row.maps, row.boxes, row.scores))
+        lines.append(start + (f"not run: {row.not_run}" if row.not_run else f"{numbers}  {row.apart} of {row.compared}"))
+    tolerance = parity.tolerance
+    limits = "  ".join(f"{'-' if math.isinf(value) else f'{value:g}':>8}" for value in (tolerance.maps, tolerance.boxes, tolerance.scores))
+    lines.append(f"{'allowed':<{width}}  {'':<9}  {limits}  {tolerance.apart:.0%}")
+    if parity.ap is None:
+        lines.append("AP: not measured; give a validation set with --data_dir")
+    else:
+        ap = parity.ap
+        lines.append(
+            f"AP ({ap.metric}, {ap.images} images): {ap.before:.4f} with {ap.before_runtime}; {ap.after:.4f} with {ap.after_runtime}"
+        )
+        lines.append(f"AP changes by {-ap.drop:+.2f} points, may fall by {parity.max_drop:g}")
+    return "\n".join(lines)
+
+
+def _ways(path: Path, options: ExportOptions) -> list[tuple[Runtime, PrecisionChoice]]:
+    ways: list[tuple[Runtime, PrecisionChoice]] = [(runtime, "float32") for runtime in model_files.RUNTIMES[path.suffix]]
+    return ways + ([("openvino", "bfloat16")] if options.precision == "bfloat16" else [])
+
+
+def _answer(source: Detector, image: Array, *, has_maps: bool = True) -> tuple[Detections, dict[str, Array]]:
+    """What is detected, in input pixels, and the maps."""
+    inspection = source.inspect(image)
+    return source.in_input(inspection), source.maps(inspection) if has_maps else {}
+
+
+def _compared(
+    runtime: str,
+    size: tuple[int, int],
+    expected: Sequence[tuple[Detections, dict[str, Array]]],
+    found: Sequence[tuple[Detections, dict[str, Array]]],
+    tolerance: Tolerance,
+) -> Difference:
+    maps: list[float] = []
+    boxes, scores, compared, apart = 0.0, 0.0, 0, 0
+    for (want, want_maps), (have, have_maps) in zip(expected, found, strict=True):
+        maps += [float(abs(have_maps[name] - want_maps[name]).max()) for name in have_maps]
+        for one, other in ((want, have), (have, want)):
+            box, score, number, lost = nearest_differences(one, other, tolerance)
+            boxes, scores, compared, apart = max(boxes, box), max(scores, score), compared + number, apart + lost
+    largest = max(maps) if maps else None
+    return Difference(runtime=runtime, input_size=size, maps=largest, boxes=boxes, scores=scores, compared=compared, apart=apart)
+
+
+def _average_precision(twin: Assembly, path: Path, options: ExportOptions, evidence: Evidence) -> AveragePrecision | None:
+    if evidence.dataset is None or evidence.data is None:
+        return None
+    dataset, data = evidence.dataset, evidence.data
+    how = Options(k=options.k, batch_size=8)
+
+    def measure(source: Detector) -> float:
+        metric = evaluate.metric_for(twin.task, dataset, data)
+        return float(evaluate.evaluate(source, dataset, metric, join().communicator, on_bad_image=data.on_bad_image)["AP"])
+
+    before, after = detector(twin, Machine(precision="float32", extension="cpu"), how), _fastest(path, options, how)
+    return AveragePrecision(
+        metric=evaluate.protocol_of(data),
+        images=len(dataset),
+        before=measure(before),
+        before_runtime=before.session.summary,
+        after=measure(after),
+        after_runtime=after.session.summary,
+    )
+
+
+def _fastest(path: Path, options: ExportOptions, how: Options) -> Detector:
+    """The file as it is meant to be run; bfloat16 in that arithmetic where the CPU has it."""
+    for precision in ("bfloat16", "float32") if options.precision == "bfloat16" else ("float32",):
+        try:
+            return model_files.load(path, machine=Machine(precision=precision), options=how)  # type: ignore[arg-type]
+        except DeviceError:
+            if precision == "float32":
+                raise
+    raise AssertionError("float32 is the last")
