@@ -143,8 +143,7 @@ class NnpSession(NnablaSession):
 
         self.path = Path(path)
         try:
-            self._loader = NnpLoader(str(path))
-            known = self._loader.get_network_names()
+            known = NnpLoader(str(path)).get_network_names()
         except Exception as error:
             raise ConfigError(f"{self.path}: cannot be read as .nnp: {error}") from error
         if network not in known:
@@ -167,9 +166,12 @@ class NnpSession(NnablaSession):
         raise AssertionError("the file holds the graph")
 
     def _network_of(self, batch: int) -> Any:
-        # NNabla publishes the file's parameters in the current scope, where they would meet those of other networks.
+        from nnabla.utils.nnp_graph import NnpLoader
+
+        # NNabla publishes the file's parameters in the current scope, where they would meet those of other networks. A loader
+        # gives networks of one batch size only: shapes that depend on it are settled with the first.
         with nn.parameter_scope("", OrderedDict()):
-            return self._loader.get_network(self._network, batch_size=batch)
+            return NnpLoader(str(self.path)).get_network(self._network, batch_size=batch)
 
     def _variables(self, shape: Shape) -> tuple[nn.Variable, dict[str, nn.Variable]]:
         network = self._network_of(shape[0])

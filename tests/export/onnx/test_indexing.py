@@ -17,6 +17,8 @@ FUNCTIONS = {
     "concatenate": lambda x: F.concatenate(x, F.exp(x), axis=1),
     "stack": lambda x: F.stack(x, F.exp(x), axis=2),
     "pad": lambda x: F.pad(x, (0, 1, 0, 0, 2, 3), constant_value=0.5),
+    "maximum": lambda x: F.max(x, axis=(1, 3)),
+    "maximum with its axis": lambda x: F.max(x, axis=2, keepdims=True),
     "broadcast": lambda x: F.broadcast(x[:, :1], (x.shape[0], 5, *x.shape[2:])),
     "gather along an axis": lambda x: F.gather(x, nn.Variable.from_numpy_array(np.array([1, 0, 2, 1])), axis=2),
     "constant": lambda x: x + F.constant(0.5, (1, 3, 1, 1)),
@@ -52,6 +54,12 @@ def test_another_kind_of_top_k_is_refused(options, image) -> None:
     x = nn.Variable(image.shape)
     with pytest.raises(ExportError, match="top_k_data"):
         to_onnx({"y": F.top_k_data(x, 4, base_axis=1, **options)}, {"x": x})
+
+
+def test_a_maximum_with_its_place_is_refused(image) -> None:
+    x = nn.Variable(image.shape)
+    with pytest.raises(ExportError, match="without places"):
+        to_onnx({"y": F.max(x, axis=2, with_index=True)[0]}, {"x": x})
 
 
 def test_another_kind_of_padding_is_refused(image) -> None:

@@ -27,10 +27,10 @@ class GraphBuilder:
     are inputs that are bytes.
     """
 
-    def __init__(self, parameter_names: Mapping[nn.Variable, str], *, dynamic_batch: bool) -> None:
+    def __init__(self, parameter_names: Mapping[nn.Variable, str], *, dynamic_batch: bool, opset: int) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
-        self.dynamic_batch = dynamic_batch
+        self.dynamic_batch, self.opset = dynamic_batch, opset
         self._parameter_names = parameter_names
         self._tensors: dict[nn.Variable, str] = {}
         self._used: Counter[str] = Counter()

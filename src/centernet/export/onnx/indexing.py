@@ -90,6 +90,18 @@ def top_k_data(graph: GraphBuilder, function: Function) -> None:
         graph.node("Cast", [index], [graph.result(function.outputs[1], "topk_index")], to=TensorProto.FLOAT)
 
 
+def maximum(graph: GraphBuilder, function: Function) -> None:
+    """The largest along some axes."""
+    args, x = function.info.args, function.inputs[0]
+    if args["with_index"] or args["only_index"]:
+        raise ExportError("Max is exported only as F.max(x, axis, keepdims), without places")
+    source, target = graph.tensor(x), graph.result(function.outputs[0], "max")
+    if graph.opset < 18:  # where axes became a tensor
+        graph.node("ReduceMax", [source], [target], axes=args["axes"], keepdims=int(args["keep_dims"]))
+    else:
+        graph.node("ReduceMax", [source, graph.integers(*args["axes"])], [target], keepdims=int(args["keep_dims"]))
+
+
 def gather(graph: GraphBuilder, function: Function) -> None:
     """Entries along one axis, the same for the whole batch or other ones for each of it."""
     args, (x, indices) = function.info.args, function.inputs

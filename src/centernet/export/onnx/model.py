@@ -31,6 +31,7 @@ CONVERTERS: dict[str, Callable[[GraphBuilder, Function], None]] = {
     "Deconvolution": spatial.deconvolution,
     "Gather": indexing.gather,
     "GatherNd": indexing.gather_nd,
+    "Max": indexing.maximum,
     "MaxPooling": spatial.max_pooling,
     "Pad": indexing.pad,
     "Reshape": indexing.reshape,
@@ -67,7 +68,7 @@ def to_onnx(
     if opset not in OPSETS:
         raise ExportError(f"ONNX opset {opset}: expected {OPSETS.start} to {OPSETS.stop - 1}")
     parameter_names = {variable: name for name, variable in nn.get_parameters(grad_only=False).items()}
-    graph = GraphBuilder(parameter_names, dynamic_batch=dynamic_batch)
+    graph = GraphBuilder(parameter_names, dynamic_batch=dynamic_batch, opset=opset)
     for name, variable in inputs.items():
         graph.bind(variable, name)
         if name in uint8_inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import gcd
 
 import nnabla as nn
 import nnabla.functions as F
@@ -12,13 +13,18 @@ from centernet.models.specs import Layout
 # Added to what is not a maximum: its sigmoid is exactly 0, and it is within the range of half precision.
 SUPPRESSED_LOGIT = -1e4
 
+BLOCK = 8  # cells in a row whose maximum is looked at first
+EXACT = 1 << 24  # whole numbers that float32 can hold
+
 
 def decode_graph(
     outputs: Mapping[str, nn.Variable], *, k: int, stride: int, layout: Layout, flipped: bool = False
 ) -> dict[str, nn.Variable]:
     """`decode.decode_centers` as a graph; after `decode.merge_flipped` where the maps are also of mirror images.
 
-    The best k are chosen per class and then among all classes: no index grows beyond what a float32 can hold.
+    All of the best k cells are in the k blocks of a few cells that have the highest maxima: outside them nothing is higher
+    than any of those maxima. Choosing among blocks and then among their cells takes a fifth of the time that choosing
+    among all cells takes, and no index grows beyond what a float32 can hold.
 
     Args:
         outputs: raw maps, (B, c, h, w) or (B, h, w, c) by layout: heatmap logits; size and offset in cells.
@@ -35,26 +41,39 @@ def decode_graph(
     """
     outputs = _merge_flipped(outputs, layout) if flipped else outputs
     heatmap = outputs["heatmap"] if layout == "nchw" else F.transpose(outputs["heatmap"], (0, 3, 1, 2))
-    batch, classes, rows, columns = heatmap.shape
+    _, classes, rows, columns = heatmap.shape
     if not 1 <= k <= classes * rows * columns:
         raise ValueError(f"k is {k}, expected 1 to {classes * rows * columns}, the cells of {classes} heatmaps of {rows}x{columns}")
     # Sums only: on NNabla's CPU a product or comparison of two maps takes twenty times as long as their sum.
     below_highest = F.max_pooling(heatmap, (3, 3), stride=(1, 1), pad=(1, 1)) + (-1.0) * heatmap
     values = heatmap + SUPPRESSED_LOGIT * F.greater_scalar(below_highest, 0.0)
 
-    per_class = min(k, rows * columns)
-    values, cells = F.top_k_data(F.reshape(values, (batch, classes, -1)), per_class, base_axis=2, with_index=True)
-    values, places = F.top_k_data(F.reshape(values, (batch, classes * per_class)), k, base_axis=1, with_index=True)
-    cells = F.gather(F.reshape(cells, (batch, classes * per_class)), places, axis=1, batch_dims=1)
-
-    y = _whole_quotient(cells, columns)
-    x = cells - y * columns
-    corner = F.concatenate(F.reshape(x, (batch, k, 1)), F.reshape(y, (batch, k, 1)), axis=2)
+    values, class_ids, y, x = _best(values, k)
+    cells = y * columns + x
+    corner = F.concatenate(F.reshape(x, (-1, k, 1)), F.reshape(y, (-1, k, 1)), axis=2)
     center = corner + _at(outputs["offset"], cells, layout)
     half = _at(outputs["size"], cells, layout) * 0.5
     scores = F.maximum_scalar(values, 0.0) if flipped else F.sigmoid(values)
     boxes = F.concatenate(center - half, center + half, axis=2) * float(stride)
-    return {"boxes": boxes, "scores": scores, "class_ids": _whole_quotient(places, per_class)}
+    return {"boxes": boxes, "scores": scores, "class_ids": class_ids}
+
+
+def _best(values: nn.Variable, k: int) -> tuple[nn.Variable, nn.Variable, nn.Variable, nn.Variable]:
+    """The k largest of each image's values (B, C, h, w), with their class ids, rows and columns, (B, k) each."""
+    _, classes, rows, columns = values.shape
+    cells = classes * rows * columns
+    size = gcd(columns, BLOCK) if cells <= BLOCK * EXACT else columns
+    num_best = min(k, cells // size)
+    blocks = F.reshape(values, (-1, cells // size, size))  # -1: in an .nnp the batch stays open
+    highest, best_blocks = F.top_k_data(F.max(blocks, axis=2), num_best, base_axis=1, with_index=True)
+    candidates = F.reshape(F.gather(blocks, best_blocks, axis=1, batch_dims=1), (-1, num_best * size))
+    best, places = F.top_k_data(candidates, k, base_axis=1, with_index=True)
+    best = F.minimum2(best, F.max(highest, axis=1, keepdims=True))  # changes nothing, but in an .nnp whatever nobody uses is an output
+
+    number, in_block = _divided(places, size)
+    row, block = _divided(F.gather(best_blocks, number, axis=1, batch_dims=1), columns // size)
+    class_ids, y = _divided(row, rows)
+    return best, class_ids, y, block * size + in_block
 
 
 def _merge_flipped(outputs: Mapping[str, nn.Variable], layout: Layout) -> dict[str, nn.Variable]:
@@ -78,9 +97,14 @@ def _at(maps: nn.Variable, cells: nn.Variable, layout: Layout) -> nn.Variable:
     """The pairs (B, k, 2) at the cells (B, k) of a regression head's maps."""
     if layout == "nchw":
         maps = F.transpose(maps, (0, 2, 3, 1))
-    return F.gather(F.reshape(maps, (maps.shape[0], -1, maps.shape[3])), cells, axis=1, batch_dims=1)
+    _, rows, columns, channels = maps.shape
+    return F.gather(F.reshape(maps, (-1, rows * columns, channels)), cells, axis=1, batch_dims=1)
 
 
-def _whole_quotient(numbers: nn.Variable, divisor: int) -> nn.Variable:
-    """Whole numbers divided and rounded down; the half keeps a rounded reciprocal from falling one short."""
-    return F.floor((numbers + 0.5) * (1.0 / divisor))
+def _divided(numbers: nn.Variable, divisor: int) -> tuple[nn.Variable, nn.Variable]:
+    """Whole numbers divided by one, as whole quotients and what remains; exact for all that float32 can hold."""
+    quotients = F.floor((numbers + 0.5) * (1.0 / divisor))
+    remainders = numbers - quotients * divisor
+    # The reciprocal is rounded: of large numbers the quotient may be one too high or too low.
+    off = F.greater_equal_scalar(remainders, divisor) - F.less_scalar(remainders, 0)
+    return quotients + off, remainders - off * divisor
