@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-slow quickstart lint requirements bench
 
-# EXTRAS=cuda120[,augment,tensorboard,track,wandb]: more to install; ARGS="...": passed on to pytest or quickstart.
+# EXTRAS=cuda120[,augment,int8,tensorboard,track,wandb]: more to install; ARGS="...": passed on to pytest or quickstart.
 EXTRAS ?=
 ARGS ?=
 VENV := $(CURDIR)/.venv
@@ -18,7 +18,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
 
-setup: ## make .venv and install requirements.txt; EXTRAS=cuda120[,augment,tensorboard,track,wandb] adds to it
+setup: ## make .venv and install requirements.txt; EXTRAS=cuda120[,augment,int8,tensorboard,track,wandb] adds to it
 	@$(SETUP) run "$(EXTRAS)"
 
 quickstart: ## set up, render the shapes, train, test, draw and export in a few minutes (results in exp/quickstart)
@@ -51,5 +51,5 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --no-header --allow-unsafe --strip-ex
 requirements: ## compile requirements*.txt from setup.py; ARGS=--upgrade takes newer versions
 	@$(SETUP) dev
 	$(COMPILE) $(ARGS) --output-file requirements.txt setup.py
-	@for extra in dev augment cuda120 tensorboard track wandb; do echo "requirements-$$extra.txt"; \
+	@for extra in dev augment cuda120 int8 tensorboard track wandb; do echo "requirements-$$extra.txt"; \
 	  $(COMPILE) $(ARGS) --extra $$extra --constraint requirements.txt --output-file requirements-$$extra.txt setup.py || exit 1; done

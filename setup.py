@@ -21,6 +21,8 @@ EXTRAS = {
         "nvidia-nccl-cu12<3",
     ],
     "augment": ["albumentations>=2.0.8,<2.1"],  # the last MIT line; its successor, albumentationsx, is AGPL
+    # Weights and activations in eight bits. The ONNX side of nncf 3.3 and 3.4 does not import with NNabla's protobuf 3.20.
+    "int8": ["nncf>=3.2,<3.3", "onnxruntime>=1.18,<1.24", "rich<15"],  # rich: as norfair has it
     "tensorboard": ["tensorboardX>=2.6"],
     "track": ["norfair>=2.3,<3"],  # BSD-3; Roboflow's trackers need NumPy 2 and opencv-python beside the headless one
     "wandb": ["wandb>=0.17"],

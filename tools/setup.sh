@@ -124,7 +124,7 @@ main() {
     [ "$(uname -sm)" = "Linux x86_64" ] || fail "NNabla 1.39 has wheels for Linux on x86-64; this is $(uname -sm)"
     case $scope in
         run) ;;
-        dev) files+=(requirements-dev.txt requirements-augment.txt requirements-track.txt) ;;
+        dev) files+=(requirements-dev.txt requirements-augment.txt requirements-int8.txt requirements-track.txt) ;;
         *) fail "unknown scope '$scope'; expected run or dev" ;;
     esac
     for extra in $(tr ',' ' ' <<<"${2:-}"); do

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-augment.txt", "requirements-track.txt", "requirements-gpu.txt")
+IN_TESTS = ("requirements-dev.txt", "requirements-augment.txt", "requirements-int8.txt", "requirements-track.txt")
+REQUIREMENTS = ("requirements.txt", *IN_TESTS, "requirements-gpu.txt")
 COMMANDS = (
     *("bash", "sh", "cat", "cp", "cut", "dirname", "env", "grep", "ls", "mkdir"),
     *("rm", "sed", "sha256sum", "sort", "touch", "tr", "uname"),
@@ -85,7 +86,7 @@ def test_the_first_run_installs_and_the_second_skips(checkout: Checkout) -> None
 def test_the_tests_need_more_and_running_needs_no_more_after_them(checkout: Checkout) -> None:
     checkout.setup("run")
     checkout.setup("dev")
-    assert checkout.installed == ["requirements-dev.txt", "requirements-augment.txt", "requirements-track.txt"]
+    assert checkout.installed == [*IN_TESTS]
     checkout.setup("run")
     assert checkout.installed == []
 
@@ -97,14 +98,13 @@ def test_extras_are_installed_from_their_own_file(checkout: Checkout) -> None:
 
 def test_an_extra_that_is_there_already_is_installed_once(checkout: Checkout) -> None:
     assert checkout.setup("dev", "augment,gpu").returncode == 0
-    tests = ["requirements-dev.txt", "requirements-augment.txt", "requirements-track.txt"]
-    assert checkout.installed == ["requirements.txt", *tests, "requirements-gpu.txt", "."]
+    assert checkout.installed == ["requirements.txt", *IN_TESTS, "requirements-gpu.txt", "."]
 
 
 def test_an_unknown_extra_is_named_with_those_there_are(checkout: Checkout) -> None:
     result = checkout.setup("run", "cuda999")
     assert result.returncode == 2
-    assert "'cuda999' is not there; known: augment dev gpu track" in result.stderr
+    assert "'cuda999' is not there; known: augment dev gpu int8 track" in result.stderr
 
 
 def test_changed_requirements_are_installed_again(checkout: Checkout) -> None:
