@@ -23,7 +23,7 @@ def checkpoint(arguments: argparse.Namespace) -> Path:
     """`--checkpoint`; ConfigError where it was not typed."""
     path: Path | None = vars(arguments).get("checkpoint")
     if path is None:
-        raise ConfigError("which model? Give --checkpoint FILE (.h5, .nnp or .onnx)")
+        raise ConfigError("which model? Give --checkpoint FILE (.h5, .nnp, .onnx or .xml)")
     return path
 
 

@@ -124,7 +124,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         ("-o", "--output", "--save_dir", "--save-dir"), "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)", ALL, parse=path
     ),
-    Option(("--checkpoint", "--trained_model_path"), "parameter file (.h5, .nnp, .onnx; train: start from it)", ALL, parse=path),
+    Option(("--checkpoint", "--trained_model_path"), "model file (.h5, .nnp, .onnx, .xml; train: start from it)", ALL, parse=path),
     Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=path),
     Option(("--resume-from", "--resume_from"), "go on from checkpoint N, or from the 'latest' in the output folder", TRAIN),
     Option(

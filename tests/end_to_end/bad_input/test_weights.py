@@ -67,7 +67,7 @@ def test_a_corrupt_hdf5_file_is_named_in_every_command(trained: Any, refused: An
 
 def test_a_file_of_another_kind_is_named(trained: Any, refused: Any, tmp_path: Path) -> None:
     look = ("--demo", trained.images)
-    assert "tiny.yaml: '.yaml' is not a model file; expected .h5, .protobuf, .nnp or .onnx" in refused(
+    assert "tiny.yaml: '.yaml' is not a model file; expected .h5, .protobuf, .nnp, .onnx or .xml" in refused(
         "demo", "--checkpoint", trained.config, *look
     )
     assert "is a folder, expected a model file" in refused("demo", "--checkpoint", trained.model.parent, *look)

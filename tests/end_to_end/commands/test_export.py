@@ -67,7 +67,7 @@ def test_every_runtime_and_every_file_gives_the_same_detections(
 def test_the_demo_draws_the_same_boxes_with_either_runtime(tiny: Any, centernet: Command, tmp_path: Path, runtime: str) -> None:
     words = ("--demo", tiny.images[1], "-o", tmp_path, "--runtime", runtime, "--precision", "float32")
     centernet("demo", "--checkpoint", tiny.lively, *words)
-    written = json.loads((tmp_path / "000002.json").read_text())["detections"]
+    written = json.loads((tmp_path / "detections.jsonl").read_text())["detections"]
     expected = load(tiny.lively, runtime="nnabla").predict(tiny.images[1]).above(0.2)
     np.testing.assert_allclose([found["box"] for found in written], expected.boxes, atol=1e-3)
 

@@ -58,7 +58,7 @@ def write(path: Path, parameters: Mapping[str, Array]) -> Path:
 def detect(centernet: Command, checkpoint: Path, image: Path, output: Path, *words: object) -> Any:
     network = ("--dataset", "pascal", "--arch", "resnet", "--num_layers", "18", "--input_res", 64)
     centernet("demo", "ctdet", *network, "--checkpoint", checkpoint, "--demo", image, "-o", output, "--precision", "float32", *words)
-    return json.loads((output / f"{image.stem}.json").read_text())["detections"]
+    return json.loads((output / "detections.jsonl").read_text())["detections"]
 
 
 def test_a_published_file_is_used_in_every_layout(tiny: Any, centernet: Command, resnet: dict[str, Array], tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_published_dlav0_is_used(tiny: Any, centernet: Command, published: Cal
     path = write(tmp_path / "dlav0_34.h5", published("dlav0"))
     words = ("--dataset", "pascal", "--arch", "dlav0", "--num_layers", "34", "--input_res", 64, "--checkpoint", path)
     centernet("demo", *words, "--demo", tiny.images[0], "-o", tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "000001.json").read_text())["detections"]
+    assert json.loads((tmp_path / "out" / "detections.jsonl").read_text())["detections"]
 
 
 def test_a_published_file_of_another_network_is_refused_with_the_reason(
