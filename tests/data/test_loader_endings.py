@@ -162,6 +162,7 @@ def test_under_mpirun_ranks_load_and_stop_in_order(start: Callable[..., Program]
     assert program.has_vanished()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("has_mpirun")
 def test_an_mpirun_that_is_ended_leaves_no_worker(start: Callable[..., Program]) -> None:
     program = start("forkserver", "wait", processes=2)

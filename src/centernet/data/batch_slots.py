@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from centernet.data.pipeline import ArraySpec
-from centernet.data.samples import Outcome, clear
+from centernet.data.samples import Outcome, Source, clear
 from centernet.data.shared_memory import SharedMemory, batch_arrays, batch_bytes
 from centernet.structures import Array
 
@@ -51,14 +51,16 @@ class Filling:
 
 
 class Slots:
-    """Room for `count` batches of up to `batch` samples each.
+    """Room for `count` batches of up to `batch` samples of a source each.
 
     memory: one for each slot. It holds zeros or samples with the arrays that are asked for, never others.
     """
 
-    def __init__(self, count: int, batch: int) -> None:
+    def __init__(self, source: Source, *, count: int, batch: int) -> None:
         self.memory = [SharedMemory(0) for _ in range(count)]
         self.batch = batch
+        self._source = source
+        self._newest: tuple[int, dict[str, ArraySpec]] = -1, {}  # of one epoch: asking takes a source some milliseconds
         self._free = list(range(count))
         self._specs: list[dict[str, ArraySpec]] = [{} for _ in range(count)]
 
@@ -67,8 +69,11 @@ class Slots:
         """Whether a slot is free."""
         return bool(self._free)
 
-    def take(self, job: Job, specs: dict[str, ArraySpec]) -> Filling:
-        """A free slot for a job whose samples have these arrays; OSError where there is not enough memory."""
+    def take(self, job: Job) -> Filling:
+        """A free slot for a job; OSError where there is not enough memory."""
+        if job.epoch != self._newest[0]:
+            self._newest = job.epoch, self._source.specs(job.epoch)
+        specs = self._newest[1]
         slot = self._free.pop(0)
         self.memory[slot].grow(batch_bytes(specs, self.batch))
         arrays = batch_arrays(self.memory[slot], specs, self.batch)

@@ -28,7 +28,7 @@ class InProcess:
 
     def put(self, job: Job) -> None:
         """Note which batch is next."""
-        self._fillings.append(self._slots.take(job, self._source.specs(job.epoch)))
+        self._fillings.append(self._slots.take(job))
 
     def get(self) -> Filling:
         """Make the oldest batch; its arrays are valid until `release`. The first error ends it."""

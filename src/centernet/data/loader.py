@@ -182,14 +182,14 @@ class Loader:
             if self.workers:
                 maker = WorkerPool(
                     self.source,
-                    Slots(1 + self.prefetch, self._batch),
+                    Slots(self.source, count=1 + self.prefetch, batch=self._batch),
                     workers=self.workers,
                     start_method=self.start_method,
                     sample_seconds=self.sample_seconds,
                     is_skipping=self.on_bad == "skip",
                 )
             else:
-                maker = InProcess(self.source, Slots(1, self._batch), is_skipping=self.on_bad == "skip")
+                maker = InProcess(self.source, Slots(self.source, count=1, batch=self._batch), is_skipping=self.on_bad == "skip")
             # Early at exit: multiprocessing itself would wait for workers that do not listen to SIGTERM.
             self._finalize = util.Finalize(self, maker.close, exitpriority=100)
             self._maker = maker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import weakref
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from centernet.data import memory
 from centernet.data.pipeline import ArraySpec
 from centernet.structures import Array
 
@@ -32,6 +34,9 @@ class SharedMemory:
     def grow(self, num_bytes: int) -> None:
         """Make it at least so large, keeping what is there; other processes see that in `buffer`."""
         if num_bytes > self.num_bytes:
+            free = memory.available()
+            if free is not None and num_bytes - self.num_bytes > free:  # the system would give it all, and then kill processes
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
             os.posix_fallocate(self._descriptor, 0, num_bytes)  # an error now, instead of a SIGBUS at the first use
             self.num_bytes = num_bytes
 
@@ -67,9 +72,9 @@ def batch_bytes(specs: Mapping[str, ArraySpec], count: int) -> int:
     return sum(aligned(count * int(np.prod(shape)) * dtype.itemsize) for shape, dtype in specs.values())
 
 
-def batch_arrays(memory: SharedMemory, specs: Mapping[str, ArraySpec], count: int) -> dict[str, Array]:
-    """An array (count, ...) in the memory for each name; the same arguments give the same places in every process."""
-    buffer = memory.buffer(batch_bytes(specs, count))
+def batch_arrays(shared: SharedMemory, specs: Mapping[str, ArraySpec], count: int) -> dict[str, Array]:
+    """An array (count, ...) in the shared memory for each name; the same arguments give the same places in every process."""
+    buffer = shared.buffer(batch_bytes(specs, count))
     arrays: dict[str, Array] = {}
     start = 0
     for name, (shape, dtype) in specs.items():

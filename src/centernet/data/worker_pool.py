@@ -81,7 +81,7 @@ class WorkerPool:
 
     def put(self, job: Job) -> None:
         """Ask for a batch, to be had by `get` when it is the oldest one; OSError where there is not enough memory."""
-        filling = self._slots.take(job, self._source.specs(job.epoch))
+        filling = self._slots.take(job)
         with self._changed:
             self._fillings.append(filling)
             self._stir()
@@ -185,16 +185,22 @@ class WorkerPool:
 
     def _hand_out(self) -> None:
         """Give every worker something to do, the oldest batch first."""
+        while True:
+            idle = [worker for worker in self._workers if worker.is_ready and len(worker.tasks) < QUEUE]
+            task = self._next_task() if idle else None
+            if task is None:
+                return
+            min(idle, key=lambda worker: len(worker.tasks)).ask(task, now=monotonic())  # unlocked: it may cost this thread its turn
+
+    def _next_task(self) -> Task | None:
         with self._changed:
             for filling in self._fillings:
-                while filling.waiting:
-                    idle = [worker for worker in self._workers if worker.is_ready and len(worker.tasks) < QUEUE]
-                    if not idle:
-                        return
+                if filling.waiting:
                     position = filling.waiting[0]
                     task = self._lost.task(filling.slot, position, filling.job.epoch, int(filling.job.indices[position]))
-                    min(idle, key=lambda worker: len(worker.tasks)).ask(task, now=monotonic())
                     filling.waiting.popleft()
+                    return task
+        return None
 
     def _hear(self, worker: Worker) -> None:
         """Take a worker's answer."""

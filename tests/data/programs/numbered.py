@@ -8,13 +8,17 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from threadpoolctl import threadpool_info
 
+from centernet.data.parcel import Parcel
 from centernet.data.pipeline import Item
+from centernet.data.shared_memory import SharedMemory
 from centernet.errors import DataError
 
 COUNT = 11
@@ -86,3 +90,29 @@ def _act(act: str, number: int) -> None:
         raise ZeroDivisionError("a bug")
     elif act == "broken":
         raise DataError(f"file {number}: broken")
+
+
+def fill(memory: SharedMemory, pipe: Connection) -> None:
+    """Fill shared memory that was made larger since."""
+    pipe.send(None)
+    num_bytes = pipe.recv()
+    memory.buffer(num_bytes)[:] = b"z" * num_bytes
+
+
+def describe(parcel: Parcel[dict[str, Any]], pipe: Connection) -> None:
+    """Tell what has arrived, and what memory that took of this process's own."""
+    before = _private_megabytes()
+    arrays = {name: value for name, value in parcel.value.items() if isinstance(value, np.ndarray)}
+    pipe.send(
+        {
+            "sums": {name: array.sum() for name, array in arrays.items()},
+            "writeable": {name: array.flags.writeable for name, array in arrays.items()},
+            "length": len(parcel.value["text"]),
+            "private_megabytes": _private_megabytes() - before,
+        }
+    )
+
+
+def _private_megabytes() -> float:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
