@@ -27,6 +27,8 @@ FilePrecision = Literal["float32", "float16", "bfloat16", "int8"]
 SUFFIXES: dict[Format, str] = {"nnp": ".nnp", "onnx": ".onnx", "openvino": ".xml"}
 NORMALIZED = {"nnp": "x", "onnx": "image", "openvino": "image"}  # the predecessor's name of an .nnp's input; the others have none
 
+BIAS_APART = "/WithoutBiases"  # how OpenVINO's reader calls a convolution whose bias it adds in a node of its own
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
@@ -170,8 +172,8 @@ def _in_precision(model: Any, options: ExportOptions, calibration: Sequence[Arra
         ignored, name = [node.name for node in model.graph.node if node.name not in inside], model.graph.input[0].name
         return quantization.quantized(model, calibration, ignored=ignored, input_name=name, core=openvino_core())
     read = _read(model)
-    ignored = [node.get_friendly_name() for node in read.get_ops()]
-    ignored = [name for name in ignored if name not in inside]
+    names = [node.get_friendly_name() for node in read.get_ops()]
+    ignored = [name for name in names if name.removesuffix(BIAS_APART) not in inside]
     return quantization.quantized(read, calibration, ignored=ignored, input_name=None, core=openvino_core())
 
 
