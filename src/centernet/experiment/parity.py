@@ -194,7 +194,7 @@ def table(parity: Parity) -> str:
         lines.append(
             f"AP ({ap.metric}, {ap.images} images): {ap.before:.4f} with {ap.before_runtime}; {ap.after:.4f} with {ap.after_runtime}"
         )
-        lines.append(f"AP changes by {-ap.drop:+.2f} points, may fall by {parity.max_drop:g}")
+        lines.append(f"AP changes by {round(-ap.drop, 2) + 0.0:+.2f} points, may fall by {parity.max_drop:g}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from centernet.experiment.agreement import Tolerance, nearest_differences
+from centernet.structures import Detections
+
+EXACT = Tolerance(maps=1e-3, boxes=0.05, scores=1e-3, apart=0.0, lowest=1e-4)
+BOXES = [[0, 0, 20, 10], [50, 50, 90, 80], [5, 5, 9, 9]]
+
+
+def detections(boxes=BOXES, scores=(0.9, 0.6, 0.3), class_ids=(0, 1, 1)) -> Detections:
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(class_ids), ("a", "b"))
+
+
+def test_equal_lists_do_not_differ_whatever_their_order() -> None:
+    turned = detections(BOXES[::-1], (0.3, 0.6, 0.9), (1, 1, 0))
+    assert nearest_differences(detections(), turned, EXACT) == (0.0, 0.0, 2, 0)  # the last may have been pushed out
+
+
+def test_the_largest_differences_are_found() -> None:
+    moved = np.array(BOXES, np.float32)
+    moved[1, 2] += 3
+    boxes, scores, compared, apart = nearest_differences(detections(), detections(moved, (0.9, 0.65, 0.1)), EXACT)
+    assert (boxes, compared, apart) == (3.0, 3, 1)
+    assert scores == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("other", [detections(class_ids=(1, 1, 1)), detections([[0, 0, 20, 31], *BOXES[1:]])])
+def test_another_class_or_a_box_too_far_away_is_no_counterpart(other) -> None:
+    boxes, _, _, apart = nearest_differences(detections(), other, EXACT)
+    assert (boxes, apart) == (0.0, 1)
+
+
+def test_an_empty_side_lacks_everything_the_other_has() -> None:
+    nothing = detections([], (), ())
+    assert nearest_differences(detections(), nothing, EXACT) == (0.0, 0.0, 3, 3)
+    assert nearest_differences(nothing, detections(), EXACT) == (0.0, 0.0, 0, 0)
+
+
+def test_places_without_an_object_are_not_looked_at() -> None:
+    assert nearest_differences(detections(scores=(0.9, 0.0, 0.0)), detections([BOXES[0]], (0.9,), (0,)), EXACT)[2:] == (1, 0)
+
+
+def test_boxes_of_negative_size_have_counterparts_too() -> None:
+    """An untrained network answers with them."""
+    inside_out = detections([[10, 10, 8, 7]], (0.5,), (0,))
+    assert nearest_differences(inside_out, detections([[10, 10, 8, 7], [90, 90, 80, 80]], (0.5, 0.1), (0, 0)), EXACT) == (0.0, 0.0, 1, 0)
+
+
+def test_weak_detections_beyond_the_ten_best_are_left_out() -> None:
+    grid = [[40 * i, 0, 40 * i + 10, 10] for i in range(14)]
+    many = detections(grid, np.linspace(0.9, 0.25, 14), np.zeros(14, int))
+    for lowest, compared in ((0.3, 13), (0.8, 10), (0.1, 14)):
+        tolerance = Tolerance(maps=1, boxes=1, scores=0.03, apart=0, lowest=lowest)
+        assert nearest_differences(many, detections([], (), ()), tolerance)[2] == compared

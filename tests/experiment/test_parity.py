@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from centernet.experiment.parity import AveragePrecision, Difference, Parity, table
+
+ROW = Difference(runtime="ONNX Runtime 9, float32", input_size=(64, 96), maps=1e-5, boxes=0.01, scores=1e-5, compared=50, apart=0)
+GOOD = Parity(
+    reference="NNabla 9", precision="float32", images=("a.jpg", "b.jpg"), differences=(ROW,), ap=None, max_drop=1.0
+)  # fmt: skip
+AP = AveragePrecision(metric="coco", images=9, before=0.5, before_runtime="OpenVINO 9", after=0.4875, after_runtime="OpenVINO 9, int8")
+
+
+def with_row(**changes: object) -> Parity:
+    return replace(GOOD, differences=(replace(ROW, **changes),))  # type: ignore[arg-type]
+
+
+def test_what_is_within_tolerance_has_no_faults() -> None:
+    assert GOOD.faults == []
+    assert with_row(maps=None).faults == []
+    assert with_row(not_run="no such CPU", compared=0).faults == []
+
+
+def test_every_kind_of_difference_is_a_fault_with_its_number() -> None:
+    assert with_row(maps=0.5).faults == ["ONNX Runtime 9, float32: maps differ by 0.5, allowed 0.001"]
+    assert with_row(scores=float("nan")).faults == ["ONNX Runtime 9, float32: scores differ by nan, allowed 0.001"]
+    (fault,) = with_row(boxes=7.0, apart=2).faults
+    assert "2 of 50 boxes are not there or off by more than 0.05 pixels (largest 7), allowed 0%" in fault
+
+
+def test_ap_may_fall_by_so_many_points() -> None:
+    assert replace(GOOD, ap=AP, max_drop=1.5).faults == []
+    (fault,) = replace(GOOD, ap=AP).faults
+    assert fault == "AP falls by 1.25 points, from 0.5000 to 0.4875; --max-drop is 1"
+    assert replace(GOOD, ap=replace(AP, after=0.9)).faults == []
+
+
+def test_eight_bits_are_judged_by_ap_alone() -> None:
+    eight = replace(with_row(maps=9.0, boxes=99.0, scores=0.5, apart=50), precision="int8")
+    assert eight.faults == []
+    assert len(replace(eight, ap=AP).faults) == 1
+
+
+def test_the_table_has_a_row_for_each_run_and_ap_in_words() -> None:
+    lines = table(replace(GOOD, differences=(ROW, replace(ROW, runtime="b", not_run="no such CPU")), ap=AP)).splitlines()
+    assert lines[0] == "compared with NNabla 9 on 2 images (a.jpg, b.jpg), largest differences:"
+    assert lines[2].split() == ["ONNX", "Runtime", "9,", "float32", "64x96", "1e-05", "0.01", "1e-05", "0", "of", "50"]
+    assert lines[3].endswith("not run: no such CPU")
+    assert lines[4].split() == ["allowed", "0.001", "0.05", "0.001", "0%"]
+    assert lines[5] == "AP (coco, 9 images): 0.5000 with OpenVINO 9; 0.4875 with OpenVINO 9, int8"
+    assert lines[6] == "AP changes by -1.25 points, may fall by 1"
+    assert "give a validation set with --data_dir" in table(GOOD).splitlines()[-1]
