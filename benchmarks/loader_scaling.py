@@ -100,7 +100,7 @@ def main() -> int:
         for kind in KINDS:
             print(f"{kind}: {best[f'{kind} 1']:.0f} -> {best[f'{kind} 2']:.0f} images/s, {best[f'{kind} 2'] / best[f'{kind} 1']:.2f} times")
         seconds = SLEEP * BATCH / best["processes 2"]
-        shares = interleaved({"waiting": partial(waiting, pipeline, seconds)}, rounds=3, unit="of the time")
+        shares = interleaved({"waiting": partial(waiting, pipeline, seconds)}, rounds=ROUNDS, unit="of the time")
     return finish(
         Claim("loader_scaling", best["processes 2"] / best["processes 1"], AIM_SCALING, "ratio", at_least=True),
         Claim("loader_waiting", min(shares["waiting"]), AIM_WAITING, "share", at_least=False),

@@ -80,20 +80,22 @@ class WorkerPool:
         return self._slots.has_room
 
     def put(self, job: Job) -> None:
-        """Ask for a batch, to be had by `get` when it is the oldest one; OSError where there is not enough memory."""
+        """Ask for a batch, begun with when `get` is next called; OSError where there is not enough memory."""
         filling = self._slots.take(job)
         with self._changed:
             self._fillings.append(filling)
-            self._stir()
 
     def get(self) -> Filling:
         """Wait for the oldest batch; its arrays are valid until `release`."""
         with self._changed:
+            if self._fillings[0].missing:
+                self._stir()
             self._changed.wait_for(lambda: self._failure or not self._fillings[0].missing)
             if self._failure:
                 raise self._failure
-            self._in_use = self._fillings.popleft()
-            return self._in_use
+            filling = self._in_use = self._fillings.popleft()
+        self._stir()  # last, since those who wake up may take this thread's core
+        return filling
 
     def release(self) -> None:
         """The batch got last is not needed any more."""
