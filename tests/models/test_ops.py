@@ -27,12 +27,49 @@ def test_a_convolution_is_the_sum_over_its_window() -> None:
     np.testing.assert_allclose(y.d[0, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_depthwise_bilinear_deconvolution_doubles_the_size_of_a_constant() -> None:
+def test_groups_of_channels_do_not_see_each_other() -> None:
+    x = images((1, 6, 5, 5))
+    y = Ops().convolution(variable(x), 4, 3, group=2, initial=normal(1))
+    nn.forward_all([y])
+    weight = nn.get_parameters()["conv/W"].d.copy()
+    assert weight.shape == (4, 3, 3, 3)
+    for half in (0, 1):
+        alone = Ops()
+        with alone.scope(f"half{half}"):
+            z = alone.convolution(variable(x[:, 3 * half : 3 * half + 3]), 2, 3, initial=constant(0))
+        nn.get_parameters()[f"half{half}/conv/W"].d = weight[2 * half : 2 * half + 2]
+        z.forward()
+        np.testing.assert_allclose(y.d[:, 2 * half : 2 * half + 2], z.d, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_depthwise_bilinear_deconvolution_enlarges_a_constant(factor: int) -> None:
     x = np.stack([np.full((4, 4), 2.0), np.full((4, 4), -3.0)])[None]
-    y = Ops().deconvolution(variable(x), 2, initial=bilinear, depthwise=True)
+    y = Ops().deconvolution(variable(x), 2, initial=bilinear, depthwise=True, factor=factor)
     y.forward()
-    assert y.shape == (1, 2, 8, 8)
-    np.testing.assert_allclose(y.d[0, :, 1:-1, 1:-1], np.stack([np.full((6, 6), 2.0), np.full((6, 6), -3.0)]), rtol=1e-6)
+    side, border = 4 * factor, factor // 2
+    assert y.shape == (1, 2, side, side)
+    inside = y.d[0, :, border:-border, border:-border]
+    np.testing.assert_allclose(inside, np.broadcast_to(np.reshape([2.0, -3.0], (2, 1, 1)), inside.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_enlarging_repeats_every_cell(layout: Any) -> None:
+    x = images((2, 3, 4, 5))
+    y = Ops(layout=layout).enlarge(variable(x if layout == "nchw" else x.transpose(0, 2, 3, 1)))
+    y.forward()
+    expected = x.repeat(2, 2).repeat(2, 3)
+    np.testing.assert_array_equal(y.d, expected if layout == "nchw" else expected.transpose(0, 2, 3, 1))
+
+
+def test_batch_norm_takes_another_epsilon_and_decay() -> None:
+    x = images()
+    nn.forward_all([Ops(training=True).batch_norm(variable(x), decay=0.99), y := Ops().batch_norm(variable(x), epsilon=0.5)])
+    running = nn.get_parameters(grad_only=False)
+    np.testing.assert_allclose(running["bn/mean"].d.ravel(), 0.01 * x.mean((0, 2, 3)), rtol=1e-3, atol=1e-6)
+    running["bn/mean"].d, running["bn/var"].d = 0, 1
+    y.forward()
+    np.testing.assert_allclose(y.d, x / np.sqrt(1.5), rtol=1e-5)
 
 
 def test_training_uses_the_batch_and_updates_the_running_statistics_with_the_unbiased_variance() -> None:
@@ -112,3 +149,10 @@ def test_channel_last_layers_have_the_same_shapes_turned() -> None:
     assert ops.deconvolution(x, 5, initial=normal(1)).shape == (2, 8, 8, 5)
     assert ops.concatenate(x, x).shape == (2, 4, 4, 12)
     assert nn.get_parameters()["deconv/W"].shape == (6, 4, 4, 5)
+
+
+def test_a_depthwise_bilinear_deconvolution_enlarges_four_times() -> None:
+    y = Ops().deconvolution(variable(np.full((1, 2, 4, 4), 2.0)), 2, initial=bilinear, depthwise=True, factor=4)
+    y.forward()
+    assert y.shape == (1, 2, 16, 16)
+    np.testing.assert_allclose(y.d[0, :, 2:-2, 2:-2], 2.0, rtol=1e-6)

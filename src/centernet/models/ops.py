@@ -84,15 +84,16 @@ class Ops:
         pad = (kernel // 2,) * 2
         return F.convolution(x, weight, shift, pad=pad, stride=(stride,) * 2, channel_last=self.channel_last)
 
-    def deconvolution(self, x: nn.Variable, channels: int, *, initial: Initial, depthwise: bool = False) -> nn.Variable:
-        """Transposed convolution in scope `deconv`, 4x4 with stride 2, without bias: twice the size.
+    def deconvolution(self, x: nn.Variable, channels: int, *, initial: Initial, depthwise: bool = False, factor: int = 2) -> nn.Variable:
+        """Transposed convolution in scope `deconv`, without bias: `factor` times the size by a kernel twice as wide.
 
-        depthwise: each channel on its own; `channels` must be those of x.
+        depthwise: each channel on its own; `channels` must be those of x. factor: even.
         """
         group = channels if depthwise else 1
         with self.scope("deconv"):
-            weight = self.parameter("W", (self.channels(x), channels // group, 4, 4), initial)
-        return F.deconvolution(x, weight, pad=(1, 1), stride=(2, 2), group=group, channel_last=self.channel_last)
+            weight = self.parameter("W", (self.channels(x), channels // group, 2 * factor, 2 * factor), initial)
+        pad, stride = (factor // 2,) * 2, (factor,) * 2
+        return F.deconvolution(x, weight, pad=pad, stride=stride, group=group, channel_last=self.channel_last)
 
     def batch_norm(self, x: nn.Variable) -> nn.Variable:
         """Batch normalisation in scope `bn`; the order of its parameters is part of the file format."""
@@ -109,8 +110,8 @@ class Ops:
             mean,
             variance,
             axes=[self.channel_axis],
-            decay_rate=BATCH_NORM_DECAY,
-            eps=BATCH_NORM_EPSILON,
+            decay_rate=decay,
+            eps=epsilon,
             batch_stat=self.batch_stat,
         )
 
@@ -129,6 +130,10 @@ class Ops:
     def max_pool(self, x: nn.Variable, kernel: int, *, stride: int, pad: int = 0) -> nn.Variable:
         """Square maximum pooling; a window that does not fit whole is left out."""
         return F.max_pooling(x, (kernel,) * 2, (stride,) * 2, pad=(pad,) * 2, channel_last=self.channel_last)
+
+    def enlarge(self, x: nn.Variable) -> nn.Variable:
+        """Twice the size, every cell four times."""
+        return F.interpolate(x, scale=(2, 2), mode="nearest", align_corners=False, channel_last=self.channel_last)
 
     def concatenate(self, *parts: nn.Variable) -> nn.Variable:
         """Feature maps of the same size, channels one after the other."""
