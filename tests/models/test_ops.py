@@ -53,13 +53,11 @@ def test_a_depthwise_bilinear_deconvolution_enlarges_a_constant(factor: int) -> 
     np.testing.assert_allclose(inside, np.broadcast_to(np.reshape([2.0, -3.0], (2, 1, 1)), inside.shape), rtol=1e-6)
 
 
-@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
-def test_enlarging_repeats_every_cell(layout: Any) -> None:
+def test_enlarging_repeats_every_cell() -> None:
     x = images((2, 3, 4, 5))
-    y = Ops(layout=layout).enlarge(variable(x if layout == "nchw" else x.transpose(0, 2, 3, 1)))
+    y = Ops().enlarge(variable(x))
     y.forward()
-    expected = x.repeat(2, 2).repeat(2, 3)
-    np.testing.assert_array_equal(y.d, expected if layout == "nchw" else expected.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(y.d, x.repeat(2, 2).repeat(2, 3))
 
 
 def test_batch_norm_takes_another_epsilon_and_decay() -> None:
@@ -148,7 +146,11 @@ def test_channel_last_layers_have_the_same_shapes_turned() -> None:
     assert ops.max_pool(x, 2, stride=2).shape == (2, 2, 2, 6)
     assert ops.deconvolution(x, 5, initial=normal(1)).shape == (2, 8, 8, 5)
     assert ops.concatenate(x, x).shape == (2, 4, 4, 12)
+    assert ops.enlarge(x).shape == (2, 8, 8, 6)
     assert nn.get_parameters()["deconv/W"].shape == (6, 4, 4, 5)
+    with ops.scope("grouped"):
+        assert ops.convolution(x, 4, 3, group=2, initial=normal(1)).shape == (2, 4, 4, 4)
+    assert nn.get_parameters()["grouped/conv/W"].shape == (4, 3, 3, 3)
 
 
 def test_a_depthwise_bilinear_deconvolution_enlarges_four_times() -> None:

@@ -75,14 +75,17 @@ class Ops:
         return nn.parameter.get_parameter_or_create(name, shape, initializer, trainable, trainable and self.training)
 
     def convolution(
-        self, x: nn.Variable, channels: int, kernel: int, *, stride: int = 1, initial: Initial, bias: float | None = None
+        self, x: nn.Variable, channels: int, kernel: int, *, stride: int = 1, group: int = 1, initial: Initial, bias: float | None = None
     ) -> nn.Variable:
-        """Convolution in scope `conv`, padded so that stride 1 keeps the size; `bias` is the initial one, None: no bias."""
+        """Convolution in scope `conv`, padded so that stride 1 keeps the size; `bias` is the initial one, None: no bias.
+
+        group: channels are split into so many groups, each with its own kernels; it divides those of x and `channels`.
+        """
         with self.scope("conv"):
-            weight = self.parameter("W", (channels, self.channels(x), kernel, kernel), initial)
+            weight = self.parameter("W", (channels, self.channels(x) // group, kernel, kernel), initial)
             shift = None if bias is None else self.parameter("b", (channels,), constant(bias))
         pad = (kernel // 2,) * 2
-        return F.convolution(x, weight, shift, pad=pad, stride=(stride,) * 2, channel_last=self.channel_last)
+        return F.convolution(x, weight, shift, pad=pad, stride=(stride,) * 2, group=group, channel_last=self.channel_last)
 
     def deconvolution(self, x: nn.Variable, channels: int, *, initial: Initial, depthwise: bool = False, factor: int = 2) -> nn.Variable:
         """Transposed convolution in scope `deconv`, without bias: `factor` times the size by a kernel twice as wide.
@@ -95,7 +98,7 @@ class Ops:
         pad, stride = (factor // 2,) * 2, (factor,) * 2
         return F.deconvolution(x, weight, pad=pad, stride=stride, group=group, channel_last=self.channel_last)
 
-    def batch_norm(self, x: nn.Variable) -> nn.Variable:
+    def batch_norm(self, x: nn.Variable, *, epsilon: float = BATCH_NORM_EPSILON, decay: float = BATCH_NORM_DECAY) -> nn.Variable:
         """Batch normalisation in scope `bn`; the order of its parameters is part of the file format."""
         shape = (1, self.channels(x), 1, 1)
         with self.scope("bn"):
@@ -115,9 +118,11 @@ class Ops:
             batch_stat=self.batch_stat,
         )
 
-    def conv_bn(self, x: nn.Variable, channels: int, kernel: int, *, stride: int = 1, initial: Initial, relu: bool = True) -> nn.Variable:
+    def conv_bn(
+        self, x: nn.Variable, channels: int, kernel: int, *, stride: int = 1, group: int = 1, initial: Initial, relu: bool = True
+    ) -> nn.Variable:
         """Convolution without bias, batch normalisation and, where asked for, ReLU."""
-        x = self.batch_norm(self.convolution(x, channels, kernel, stride=stride, initial=initial))
+        x = self.batch_norm(self.convolution(x, channels, kernel, stride=stride, group=group, initial=initial))
         return F.relu(x) if relu else x
 
     def relu(self, x: nn.Variable) -> nn.Variable:
