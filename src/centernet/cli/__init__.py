@@ -17,7 +17,7 @@ COMMANDS = {
     "train": ("train", "train a detector, also under mpirun"),
     "test": ("test", "measure a detector's average precision"),
     "demo": ("demo", "detect in images, folders or a video, and draw"),
-    "export": ("export", "write a detector as .nnp or .onnx"),
+    "export": ("export", "write a detector as .nnp, .onnx or for OpenVINO, and prove it"),
     "convert": ("convert", "change a parameter file's layout or input channels"),
     "data": ("data", "draw what a training is fed with"),
     "graph": ("graph", "draw a network's structure as SVG"),
