@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol
 
 import nnabla as nn
 from pydantic import Field
@@ -26,10 +26,15 @@ class Config:
     width: Annotated[float, Field(gt=0)] = 1.0  # multiplies all channels
 
 
+class Block(Protocol):
+    """A residual block; `hidden` is what the width of its stage is called, `stride` that of the block."""
+
+    def __call__(self, x: nn.Variable, ops: Ops, *, hidden: int, stride: int) -> nn.Variable: ...
+
+
 def features(config: Config) -> list[FeatureSpec]:
     """The four stages, strides 4, 8, 16 and 32."""
-    factor = EXPANSION if _is_bottleneck(config) else 1
-    return [FeatureSpec(4 << stage, factor * scaled(hidden, config.width)) for stage, hidden in enumerate(HIDDEN_CHANNELS)]
+    return stage_features(config.width, expansion=EXPANSION if _is_bottleneck(config) else 1)
 
 
 def pretrained_name(config: Config) -> str:
@@ -39,23 +44,48 @@ def pretrained_name(config: Config) -> str:
 
 def build(x: nn.Variable, ops: Ops, config: Config) -> list[nn.Variable]:
     """The outputs of the four stages of image x, finest first."""
-    block = _bottleneck if _is_bottleneck(config) else _basic_block
+    block = bottleneck if _is_bottleneck(config) else _basic_block
+    return build_stages(x, ops, block, counts=BLOCKS[config.num_layers], width=config.width)
+
+
+def stage_features(width: float, *, expansion: int) -> list[FeatureSpec]:
+    """What `build_stages` gives out with blocks that give out `expansion` channels per hidden one."""
+    return [FeatureSpec(4 << stage, expansion * scaled(hidden, width)) for stage, hidden in enumerate(HIDDEN_CHANNELS)]
+
+
+def build_stages(x: nn.Variable, ops: Ops, block: Block, *, counts: Sequence[int], width: float) -> list[nn.Variable]:
+    """The stem and four stages of `counts` blocks; their outputs, finest first."""
     with ops.scope("conv1"):
-        x = ops.conv_bn(x, scaled(STEM_CHANNELS, config.width), 7, stride=2, initial=fan_out_normal)
+        x = ops.conv_bn(x, scaled(STEM_CHANNELS, width), 7, stride=2, initial=fan_out_normal)
     x = ops.max_pool(x, 3, stride=2, pad=1)
     outputs = []
-    for stage, (count, hidden) in enumerate(zip(BLOCKS[config.num_layers], HIDDEN_CHANNELS, strict=True)):
+    for stage, (count, hidden) in enumerate(zip(counts, HIDDEN_CHANNELS, strict=True)):
         with ops.scope(f"res{stage + 1}"):
-            x = _stage(x, ops, block, count=count, hidden=scaled(hidden, config.width), stride=1 if stage == 0 else 2)
+            x = _stage(x, ops, block, count=count, hidden=scaled(hidden, width), stride=1 if stage == 0 else 2)
         outputs.append(x)
     return outputs
+
+
+def bottleneck(x: nn.Variable, ops: Ops, *, hidden: int, stride: int, inner: int | None = None, group: int = 1) -> nn.Variable:
+    """1x1, 3x3 with the stride, 1x1 to `EXPANSION * hidden` channels.
+
+    inner: channels of the first two convolutions, default `hidden`. group: of the 3x3 convolution, as in `Ops.convolution`.
+    """
+    inner = hidden if inner is None else inner
+    with ops.scope("bottleneck1"):
+        y = ops.conv_bn(x, inner, 1, initial=fan_out_normal)
+    with ops.scope("bottleneck2"):
+        y = ops.conv_bn(y, inner, 3, stride=stride, group=group, initial=fan_out_normal)
+    with ops.scope("bottleneck3"):
+        y = ops.conv_bn(y, hidden * EXPANSION, 1, initial=fan_out_normal, relu=False)
+    return ops.add_relu(y, _shortcut(x, ops, "bottleneck_s", hidden * EXPANSION, stride=stride))
 
 
 def _is_bottleneck(config: Config) -> bool:
     return config.num_layers >= 50
 
 
-def _stage(x: nn.Variable, ops: Ops, block: Callable[..., nn.Variable], *, count: int, hidden: int, stride: int) -> nn.Variable:
+def _stage(x: nn.Variable, ops: Ops, block: Block, *, count: int, hidden: int, stride: int) -> nn.Variable:
     for layer in range(count):
         with ops.scope(f"layer{layer + 1}"):
             x = block(x, ops, hidden=hidden, stride=stride if layer == 0 else 1)
@@ -68,16 +98,6 @@ def _basic_block(x: nn.Variable, ops: Ops, *, hidden: int, stride: int) -> nn.Va
     with ops.scope("basicblock2"):
         y = ops.conv_bn(y, hidden, 3, initial=fan_out_normal, relu=False)
     return ops.add_relu(y, _shortcut(x, ops, "basicblock_s", hidden, stride=stride))
-
-
-def _bottleneck(x: nn.Variable, ops: Ops, *, hidden: int, stride: int) -> nn.Variable:
-    with ops.scope("bottleneck1"):
-        y = ops.conv_bn(x, hidden, 1, initial=fan_out_normal)
-    with ops.scope("bottleneck2"):
-        y = ops.conv_bn(y, hidden, 3, stride=stride, initial=fan_out_normal)
-    with ops.scope("bottleneck3"):
-        y = ops.conv_bn(y, hidden * EXPANSION, 1, initial=fan_out_normal, relu=False)
-    return ops.add_relu(y, _shortcut(x, ops, "bottleneck_s", hidden * EXPANSION, stride=stride))
 
 
 def _shortcut(x: nn.Variable, ops: Ops, scope: str, channels: int, *, stride: int) -> nn.Variable:
