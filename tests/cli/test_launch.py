@@ -25,7 +25,7 @@ def test_a_signal_asks_for_a_checkpoint_and_is_the_exit_code(number: signal.Sign
     mpirun.chmod(0o755)
     with subprocess.Popen([sys.executable, "-c", PROGRAM, str(mpirun)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "got -n 2 --map-by :OVERSUBSCRIBE train\n"
+        assert process.stdout.readline() == "got -n 2 --map-by :OVERSUBSCRIBE --bind-to none train\n"
         process.send_signal(number)
         assert process.stdout.readline() == "asked\n"
         assert process.wait() == code
