@@ -63,6 +63,7 @@ class Slots:
         self._newest: tuple[int, dict[str, ArraySpec]] = -1, {}  # of one epoch: asking takes a source some milliseconds
         self._free = list(range(count))
         self._specs: list[dict[str, ArraySpec]] = [{} for _ in range(count)]
+        self._arrays: list[dict[str, Array]] = [{} for _ in range(count)]
 
     @property
     def has_room(self) -> bool:
@@ -73,14 +74,16 @@ class Slots:
         """A free slot for a job; OSError where there is not enough memory."""
         if job.epoch != self._newest[0]:
             self._newest = job.epoch, self._source.specs(job.epoch)
-        specs = self._newest[1]
         slot = self._free.pop(0)
+        if self._specs[slot] != self._newest[1]:
+            self._prepare(slot, self._newest[1])
+        return Filling(job, slot, self._arrays[slot])
+
+    def _prepare(self, slot: int, specs: dict[str, ArraySpec]) -> None:
         self.memory[slot].grow(batch_bytes(specs, self.batch))
-        arrays = batch_arrays(self.memory[slot], specs, self.batch)
-        if specs != self._specs[slot]:
-            clear(arrays)
-            self._specs[slot] = specs
-        return Filling(job, slot, arrays)
+        self._arrays[slot] = batch_arrays(self.memory[slot], specs, self.batch)
+        clear(self._arrays[slot])
+        self._specs[slot] = specs
 
     def give_back(self, filling: Filling) -> None:
         """The slot's arrays may be overwritten."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import mmap
 import os
 import weakref
@@ -69,7 +70,7 @@ def aligned(num_bytes: int) -> int:
 
 def batch_bytes(specs: Mapping[str, ArraySpec], count: int) -> int:
     """What the arrays of `count` samples take."""
-    return sum(aligned(count * int(np.prod(shape)) * dtype.itemsize) for shape, dtype in specs.values())
+    return sum(aligned(count * math.prod(shape) * dtype.itemsize) for shape, dtype in specs.values())
 
 
 def batch_arrays(shared: SharedMemory, specs: Mapping[str, ArraySpec], count: int) -> dict[str, Array]:
