@@ -30,7 +30,7 @@ PREDECESSORS: dict[str, tuple[str | None, str, Any]] = {
     "--save_intervals": ("5", "train.save_every", 5),
     "--disable_val_calc_map": (None, "train.validate_ap", False),
     "--debug": ("0", "", 0),
-    "--vis_thresh": ("0.2", "", "0.2"),  # read later: it may name classes
+    "--vis_thresh": ("0.2", "", {"": 0.2}),  # "": of every class that is not named
     "--debugger_theme": ("black", "", "black"),
     "--demo": ("images", "", "images"),  # a pattern or a camera is no path
     "--input_res": ("-1", "", -1),
