@@ -60,6 +60,16 @@ def test_enlarging_repeats_every_cell() -> None:
     np.testing.assert_array_equal(y.d, x.repeat(2, 2).repeat(2, 3))
 
 
+def test_relu6_ends_at_6_and_passes_gradients_between() -> None:
+    x = variable([-1.0, 2.0, 5.0, 9.0], need_grad=True)
+    x.g = 0
+    y = Ops().relu6(x)
+    y.forward()
+    y.backward(1.0)
+    np.testing.assert_array_equal(y.d, [0, 2, 5, 6])
+    np.testing.assert_array_equal(x.g, [0, 1, 1, 0])
+
+
 def test_batch_norm_takes_another_epsilon_and_decay() -> None:
     x = images()
     nn.forward_all([Ops(training=True).batch_norm(variable(x), decay=0.99), y := Ops().batch_norm(variable(x), epsilon=0.5)])

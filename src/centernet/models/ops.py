@@ -128,6 +128,14 @@ class Ops:
     def relu(self, x: nn.Variable) -> nn.Variable:
         return F.relu(x)
 
+    def relu6(self, x: nn.Variable) -> nn.Variable:
+        """Between 0 and 6; of two functions that runtimes fuse again, since every format knows them."""
+        return F.minimum_scalar(F.relu(x), 6)
+
+    def add(self, a: nn.Variable, b: nn.Variable) -> nn.Variable:
+        """The sum of two feature maps of one shape."""
+        return F.add2(a, b)
+
     def add_relu(self, x: nn.Variable, residual: nn.Variable) -> nn.Variable:
         """The end of a residual block."""
         return F.relu(F.add2(x, residual))
