@@ -103,7 +103,7 @@ def test_workers_that_are_killed_while_idle_are_replaced(numbered: ModuleType, c
 
 
 def test_workers_leave_the_signals_of_a_terminal_or_launcher_to_their_parent(numbered: ModuleType) -> None:
-    with ordered(numbered.Numbered(seconds=0.05)) as loader:
+    with ordered(numbered.Numbered(seconds=0.05), start_method="fork") as loader:  # the fork server may be another test's
         batches = loader.epoch(0)
         next(batches)
         for child in multiprocessing.active_children():
