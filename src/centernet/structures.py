@@ -66,20 +66,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Grid:
-    """The network's input size in pixels and its stride: input pixels per heatmap cell."""
+    """The network's input size in pixels and its stride: input pixels per heatmap cell.
+
+    A side is a multiple of the stride or one pixel less, as 511: the last cell then lacks a pixel.
+    """
 
     height: int
     width: int
     stride: int = 4
 
     def __post_init__(self) -> None:
-        if self.height % self.stride or self.width % self.stride:
-            raise ValueError(f"input size {self.height}x{self.width} is not a multiple of the stride {self.stride}")
+        if -self.height % self.stride > 1 or -self.width % self.stride > 1:
+            raise ValueError(f"input size {self.height}x{self.width} is not a multiple of the stride {self.stride}, nor one less")
 
     @property
     def cells(self) -> tuple[int, int]:
         """(rows, columns) of the heatmap."""
-        return self.height // self.stride, self.width // self.stride
+        return -(-self.height // self.stride), -(-self.width // self.stride)
 
 
 @dataclass(frozen=True, kw_only=True)

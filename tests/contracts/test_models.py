@@ -23,7 +23,7 @@ from centernet.weights.match import assign
 from centernet.weights.store import read_parameters, write_parameters
 
 WIDTH = 0.125
-SIDE = 64  # of the image, pixels
+SIDE = 64  # of the image, pixels; or the smallest a backbone takes
 LEVELS = [FeatureSpec(4, 8), FeatureSpec(8, 16), FeatureSpec(16, 24), FeatureSpec(32, 32)]
 OUTPUTS = {
     "heatmap": HeadSpec(scope="hm", channels=3, kind="heatmap", bias=-2.19),
@@ -31,6 +31,8 @@ OUTPUTS = {
 }
 NAMES = json.loads((Path(__file__).parent / "parameter_names.json").read_text())
 EVERYTHING = [(package, name) for package in (BACKBONES, NECKS, HEADS) for name in plugins.names(package)]
+WITHOUT_PARAMETERS = [(NECKS, "identity")]
+WITH_PARAMETERS = [plugin for plugin in EVERYTHING if plugin not in WITHOUT_PARAMETERS]
 
 Inputs = list[nn.Variable]
 Build = Callable[[Inputs, Ops], list[nn.Variable]]
@@ -45,6 +47,8 @@ def config_of(package: str, name: str) -> Any:
 def builder(package: str, name: str, config: Any) -> Build:
     """The three kinds of plug-in as one kind of function."""
     module = plugins.load(package, name)
+    if package == BACKBONES and hasattr(module, "stacks"):
+        return lambda inputs, ops: [feature for levels in module.build(inputs[0], ops, config) for feature in levels]
     if package == BACKBONES:
         return lambda inputs, ops: list(module.build(inputs[0], ops, config))
     if package == NECKS:
@@ -52,13 +56,19 @@ def builder(package: str, name: str, config: Any) -> Build:
     return lambda inputs, ops: list(module.build(inputs[0], ops, config, OUTPUTS).values())
 
 
-def inputs_of(package: str, layout: str = "nchw") -> Inputs:
+def side_of(package: str, name: str) -> int:
+    """Of the image the plug-in is tested with."""
+    module = plugins.load(package, name)
+    return module.input_sizes(module.Config()).multiple if hasattr(module, "input_sizes") else SIDE
+
+
+def inputs_of(package: str, name: str, layout: str = "nchw") -> Inputs:
     """Random images or features the plug-in takes."""
     rng = np.random.default_rng(0)
     specs = {BACKBONES: [FeatureSpec(1, 3)], NECKS: LEVELS, HEADS: LEVELS[:1]}[package]
-    inputs = []
+    inputs, side = [], side_of(package, name)
     for spec in specs:
-        values = rng.standard_normal((2, spec.channels, SIDE // spec.stride, SIDE // spec.stride)).astype(np.float32)
+        values = rng.standard_normal((2, spec.channels, side // spec.stride, side // spec.stride)).astype(np.float32)
         inputs.append(nn.Variable.from_numpy_array(values.transpose(0, 2, 3, 1) if layout == "nhwc" else values))
     return inputs
 
@@ -67,7 +77,7 @@ def outputs_of(package: str, name: str, config: Any) -> list[FeatureSpec]:
     """What the plug-in says it gives out."""
     module = plugins.load(package, name)
     if package == BACKBONES:
-        return list(module.features(config))
+        return list(module.features(config)) * (module.stacks(config) if hasattr(module, "stacks") else 1)
     if package == NECKS:
         return [module.features(config, LEVELS)]
     return [FeatureSpec(LEVELS[0].stride, head.channels) for head in OUTPUTS.values()]
@@ -82,10 +92,10 @@ def test_shapes_are_those_the_plugin_promises_in_both_layouts(package: str, name
     config = config_of(package, name)
     for layout in ("nchw", "nhwc"):
         nn.clear_parameters()
-        outputs = builder(package, name, config)(inputs_of(package, layout), Ops(layout=layout, seed=None))
+        outputs = builder(package, name, config)(inputs_of(package, name, layout), Ops(layout=layout, seed=None))
         expected = []
         for spec in outputs_of(package, name, config):
-            side = SIDE // spec.stride
+            side = side_of(package, name) // spec.stride
             expected.append((2, side, side, spec.channels) if layout == "nhwc" else (2, spec.channels, side, side))
         assert [output.shape for output in outputs] == expected
 
@@ -96,9 +106,9 @@ def test_backbones_give_the_finest_feature_first(name: str) -> None:
     assert strides == sorted(strides)
 
 
-@pytest.mark.parametrize(("package", "name"), EVERYTHING)
+@pytest.mark.parametrize(("package", "name"), WITH_PARAMETERS)
 def test_every_trainable_parameter_gets_a_finite_gradient(package: str, name: str) -> None:
-    outputs = builder(package, name, config_of(package, name))(inputs_of(package), Ops(training=True))
+    outputs = builder(package, name, config_of(package, name))(inputs_of(package, name), Ops(training=True))
     rng = np.random.default_rng(1)
     # Random weights: the plain mean of a batch norm's output does not depend on what is below it.
     terms = [F.sum(output * nn.Variable.from_numpy_array(rng.standard_normal(output.shape))) for output in outputs]
@@ -113,9 +123,9 @@ def test_every_trainable_parameter_gets_a_finite_gradient(package: str, name: st
         assert parameter.g.any(), key
 
 
-@pytest.mark.parametrize(("package", "name"), EVERYTHING)
+@pytest.mark.parametrize(("package", "name"), WITH_PARAMETERS)
 def test_a_saved_and_loaded_network_gives_the_same_output(package: str, name: str, tmp_path: Path) -> None:
-    build, inputs = builder(package, name, config_of(package, name)), inputs_of(package)
+    build, inputs = builder(package, name, config_of(package, name)), inputs_of(package, name)
     nn.forward_all(build(inputs, Ops(training=True)))  # so that the running statistics are not the initial ones
     before = build(inputs, Ops())
     nn.forward_all(before)
@@ -129,22 +139,22 @@ def test_a_saved_and_loaded_network_gives_the_same_output(package: str, name: st
         np.testing.assert_array_equal(a.d, b.d)
 
 
-@pytest.mark.parametrize(("package", "name"), EVERYTHING)
+@pytest.mark.parametrize(("package", "name"), WITH_PARAMETERS)
 def test_a_second_build_shares_the_parameters(package: str, name: str) -> None:
-    build, inputs = builder(package, name, config_of(package, name)), inputs_of(package)
+    build, inputs = builder(package, name, config_of(package, name)), inputs_of(package, name)
     build(inputs, Ops())
     first = all_parameters()
     build(inputs, Ops(training=True, seed=9))
     assert all_parameters() == first
 
 
-@pytest.mark.parametrize(("package", "name"), EVERYTHING)
+@pytest.mark.parametrize(("package", "name"), WITH_PARAMETERS)
 def test_parameters_convert_to_the_shapes_of_the_other_layout(package: str, name: str) -> None:
     build = builder(package, name, config_of(package, name))
-    build(inputs_of(package), Ops(seed=None))
+    build(inputs_of(package, name), Ops(seed=None))
     parameters = {key: variable.d.copy() for key, variable in all_parameters().items()}
     nn.clear_parameters()
-    build(inputs_of(package, "nhwc"), Ops(layout="nhwc", seed=None))
+    build(inputs_of(package, name, "nhwc"), Ops(layout="nhwc", seed=None))
     expected = {key: tuple(variable.shape) for key, variable in all_parameters().items()}
     assert shapes_of(convert(parameters, layout="nhwc")) == expected
 
@@ -153,7 +163,8 @@ def test_parameters_convert_to_the_shapes_of_the_other_layout(package: str, name
 def test_names_and_order_of_parameters_never_change(package: str, name: str) -> None:
     """They are a file format. A new plug-in needs its line in `parameter_names.json`; the message has it."""
     config = plugins.load(package, name).Config()
-    builder(package, name, config)(inputs_of(package), Ops(seed=None))
+    builder(package, name, config)(inputs_of(package, name), Ops(seed=None))
+    assert bool(all_parameters()) == ((package, name) in WITH_PARAMETERS)
     rows = [[key, list(variable.shape), variable.need_grad] for key, variable in all_parameters().items()]
     line = {"count": len(rows), "sha256": hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()}
     assert NAMES.get(f"{package.rsplit('.', 1)[-1]}/{name}") == line, json.dumps(line)

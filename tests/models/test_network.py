@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from centernet.errors import ConfigError
-from centernet.models.backbones import dlav0, resnet
+from centernet.models.backbones import dlav0, hourglass, resnet
 from centernet.models.heads import conv
-from centernet.models.necks import deconv, dlav0_up
+from centernet.models.necks import deconv, dlav0_up, identity
 from centernet.models.network import Network
 from centernet.models.specs import HeadSpec
 
@@ -105,7 +105,7 @@ def test_an_nhwc_graph_can_be_built_without_being_run() -> None:
 
 def test_an_input_that_does_not_fit_is_refused() -> None:
     network = small()
-    with pytest.raises(ConfigError, match=r"input size 60x64 \(height x width\): expected multiples of 32"):
+    with pytest.raises(ConfigError, match=r"input size 60x64 \(height x width\): expected multiples of 32; the nearest that fits is 64x64"):
         network.input_shape(1, 60, 64)
     with pytest.raises(ConfigError, match=r"shape \(1, 4, 64, 64\), expected \(1, 3, 64, 64\) \(nchw\)"):
         network(nn.Variable((1, 4, 64, 64)))
@@ -128,3 +128,49 @@ def test_frozen_batch_norm_gives_the_same_for_an_image_alone_and_in_a_batch() ->
     together = run(network, batch, training=True, batch_stat=False)["size"]
     alone = run(network, batch[:1], training=True, batch_stat=False)["size"]
     np.testing.assert_allclose(together[:1], alone, rtol=1e-4, atol=1e-7)
+
+
+def stacked(num_layers: Any = 104, neck: Any = identity.Config(), **options: Any) -> Network:  # noqa: B008
+    width = 0.0625
+    return Network(
+        hourglass.Config(num_layers=num_layers, width=width), neck, conv.Config(width=width), HEADS, scope=OrderedDict(), **options
+    )
+
+
+@pytest.mark.parametrize(("num_layers", "stacks"), [(52, 1), (104, 2)])
+def test_a_backbone_of_stacks_gives_the_outputs_of_each_from_heads_of_their_own(num_layers: int, stacks: int) -> None:
+    network = stacked(num_layers)
+    outputs = network(nn.Variable((1, 3, 128, 256)))
+    assert [output["heatmap"].shape for output in outputs] == [(1, 3, 32, 64)] * stacks
+    finals = [name for name in network.parameter_shapes() if name.endswith("final/conv/b")]
+    assert finals == [f"{head}/{stack}/final/conv/b" for head in ("hm", "reg", "wh") for stack in range(stacks)]
+
+
+def test_necks_of_stacks_share_no_parameters() -> None:
+    network = stacked(neck=deconv.Config(channels=(8,)))
+    kernels = [name for name in network.parameter_shapes() if name.endswith("deconv/W")]
+    assert kernels == ["neck/0/upsample1/deconv/W", "neck/1/upsample1/deconv/W"]
+
+
+def test_every_stack_is_supervised() -> None:
+    network = stacked()
+    image = nn.Variable.from_numpy_array(np.random.default_rng(0).standard_normal((2, 3, 128, 128)).astype(np.float32))
+    first, last = network(image, training=True)
+    parameters = network.parameters()
+    for variable in parameters.values():
+        variable.g = 0
+    loss = sum(nn.functions.mean(output**2) for stack in (first, last) for output in stack.values())
+    loss.forward()
+    loss.backward()
+    for name in ("hm/0/final/conv/W", "hm/1/final/conv/W", "kps/0/up1/0/conv1/conv/W", "kps/1/up1/0/conv1/conv/W"):
+        assert parameters[name].g.any(), name
+
+
+def test_an_hourglass_takes_multiples_of_128_and_one_less() -> None:
+    network = stacked(52)
+    (outputs,) = network(nn.Variable(network.input_shape(1, 127, 255)))
+    assert outputs["size"].shape == (1, 2, 32, 64)
+    with pytest.raises(
+        ConfigError, match=r"input size 500x600 .*: expected multiples of 128, or one less; the nearest that fits is 511x639"
+    ):
+        network.input_shape(1, 500, 600)

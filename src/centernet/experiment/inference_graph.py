@@ -67,9 +67,9 @@ def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: boo
     """
     network = assembly.network
     maps = network(image)[-1]
-    height, width = image.shape[1:3] if network.layout == "nhwc" else image.shape[2:4]
-    cells = (height // network.stride) * (width // network.stride)
-    decoded = assembly.task.decode_graph(maps, k=min(k, cells), stride=network.stride, layout=network.layout, flipped=flipped)
+    first = next(iter(maps.values()))
+    rows, columns = first.shape[1:3] if network.layout == "nhwc" else first.shape[2:4]
+    decoded = assembly.task.decode_graph(maps, k=min(k, rows * columns), stride=network.stride, layout=network.layout, flipped=flipped)
     return {**decoded, **(maps if with_maps else {})}
 
 

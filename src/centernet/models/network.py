@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,7 @@ import nnabla as nn
 from centernet import plugins
 from centernet.errors import ConfigError
 from centernet.models.ops import Ops
-from centernet.models.specs import FeatureSpec, HeadSpec, Layout
+from centernet.models.specs import FeatureSpec, HeadSpec, InputSizes, Layout
 
 BACKBONES = "centernet.models.backbones"
 NECKS = "centernet.models.necks"
@@ -69,9 +70,15 @@ class Network:
         return self.feature.stride
 
     @property
+    def input_sizes(self) -> InputSizes:
+        """Heights and widths of the input; where the backbone has no rule of its own, the coarsest feature is never cut."""
+        sizes = getattr(self._backbone, "input_sizes", None)
+        return InputSizes(max(level.stride for level in self._levels)) if sizes is None else sizes(self.backbone)
+
+    @property
     def input_multiple(self) -> int:
-        """Height and width of the input must be multiples of it: the coarsest feature is never cut."""
-        return max(level.stride for level in self._levels)
+        """Height and width of the input may be multiples of it."""
+        return self.input_sizes.multiple
 
     @property
     def pretrained_name(self) -> str | None:
@@ -83,10 +90,12 @@ class Network:
         """The shape of the image variable in this layout.
 
         Raises:
-            ConfigError: height or width is not a multiple of `input_multiple`.
+            ConfigError: height or width is not one of `input_sizes`.
         """
-        if height % self.input_multiple or width % self.input_multiple:
-            raise ConfigError(f"input size {height}x{width} (height x width): expected multiples of {self.input_multiple}")
+        sizes = self.input_sizes
+        if not (sizes.takes(height) and sizes.takes(width)):
+            nearest = f"{sizes.nearest(height)}x{sizes.nearest(width)}"
+            raise ConfigError(f"input size {height}x{width} (height x width): expected {sizes}; the nearest that fits is {nearest}")
         if self.layout == "nhwc":
             return batch, height, width, self.input_channels
         return batch, self.input_channels, height, width
@@ -99,7 +108,8 @@ class Network:
             batch_stat: batch norm uses the batch's own statistics; default: if training.
 
         Returns:
-            One dict of raw output maps per stack, in this layout, each (height, width) / stride large.
+            One dict of raw output maps per stack, in this layout, each (height, width) / stride large, rounded up. A backbone
+            that declares `stacks` has so many, each with heads of its own; any other has one.
 
         Raises:
             ConfigError: the image's shape is not an `input_shape`.
@@ -148,9 +158,22 @@ class Network:
             return dict(nn.get_parameters(grad_only=False))
 
     def _build(self, image: nn.Variable, ops: Ops) -> list[dict[str, nn.Variable]]:
-        levels = self._backbone.build(image, ops, self.backbone)
-        feature = self._neck.build(levels, ops, self.neck)
-        return [self._head.build(feature, ops, self.head, self.heads)]
+        features = self._backbone.build(image, ops, self.backbone)
+        if not hasattr(self._backbone, "stacks"):
+            return [self._outputs(features, ops, self.heads)]
+        outputs = []
+        for stack, levels in enumerate(features):
+            heads = {name: replace(spec, stack=stack) for name, spec in self.heads.items()}
+            outputs.append(self._outputs(levels, ops, heads, neck_scope=f"neck/{stack}"))
+        return outputs
+
+    def _outputs(
+        self, levels: list[nn.Variable], ops: Ops, heads: Mapping[str, HeadSpec], *, neck_scope: str | None = None
+    ) -> dict[str, nn.Variable]:
+        with nullcontext() if neck_scope is None else ops.scope(neck_scope):
+            feature = self._neck.build(levels, ops, self.neck)
+        outputs: dict[str, nn.Variable] = self._head.build(feature, ops, self.head, heads)
+        return outputs
 
     def _smallest_image(self) -> nn.Variable:
         return nn.Variable(self.input_shape(1, self.input_multiple, self.input_multiple))

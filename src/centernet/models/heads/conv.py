@@ -31,8 +31,8 @@ def build(feature: nn.Variable, ops: Ops, config: Config, heads: Mapping[str, He
 def _branch(x: nn.Variable, ops: Ops, config: Config, spec: HeadSpec) -> nn.Variable:
     initial = INITIAL[spec.kind]
     if config.hidden_channels:
-        with ops.scope(f"{spec.scope}_conv1"):
+        with ops.scope(spec.layer("conv1")):
             # Bias 0, as in the paper's code: the predecessor's -2.19 before a ReLU starts with dead units.
             x = ops.relu(ops.convolution(x, scaled(config.hidden_channels, config.width), 3, initial=initial, bias=0.0))
-    with ops.scope(f"{spec.scope}_final"):
+    with ops.scope(spec.layer("final")):
         return ops.convolution(x, spec.channels, 1, initial=initial, bias=spec.bias)

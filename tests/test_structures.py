@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+
+from centernet.structures import Grid
+
+
+def test_a_grid_has_a_cell_for_every_stride_of_pixels_though_the_last_may_lack_one() -> None:
+    assert Grid(512, 256).cells == (128, 64)
+    assert Grid(511, 255).cells == (128, 64)
+
+
+@pytest.mark.parametrize("size", [(510, 512), (512, 509), (513, 512)])
+def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="is not a multiple of the stride 4, nor one less"):
+        Grid(*size)
