@@ -65,6 +65,7 @@ setup(
         "pycocotools>=2.0.8",
         "pydantic>=2.7",
         "PyYAML>=6.0",
+        "threadpoolctl>=3.5",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS,
