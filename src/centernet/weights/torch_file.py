@@ -1,0 +1,163 @@
+"""PyTorch checkpoints read without PyTorch: the zip that `torch.save` writes since 1.6 and the stream it wrote before."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from centernet.errors import WeightsError
+from centernet.weights.store import Array
+from centernet.weights.torch_pickle import DAMAGED, MAX_PICKLE, Refused, Storage, StorageType, Tensor, load
+
+ZIP_MAGIC = b"PK\x03\x04"
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_VERSION = 1001
+WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "state_dict_ema", "model_ema", "ema")
+EXPANDED_LIMIT = 1 << 20  # elements a tensor may have beyond its storage (strides of 0)
+EXAMPLES = 5  # keys an error lists
+
+
+def read_torch(path: str | Path) -> dict[str, Array]:
+    """The state dict of a checkpoint: name -> values, names and order as in the file.
+
+    The state dict may be the object itself or lie under one of `WRAPPERS`; optimizer and epoch are left in the file.
+    Values keep their type, but bfloat16 becomes float32, which holds it exactly.
+
+    Raises:
+        WeightsError: the file is missing, cut off, damaged or no checkpoint, or its pickle asks for code to be run.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream:
+            is_zip = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+            stream.seek(0)
+            return _read_zip(stream) if is_zip else _read_legacy(stream)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such checkpoint") from error
+    except Refused as error:
+        raise WeightsError(
+            f"{path}: refused: its pickle asks for '{error}', and a state dict needs no code; "
+            "if you trust the file, save the state dict alone with PyTorch: torch.save(model.state_dict(), PATH)"
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (*DAMAGED, zipfile.BadZipFile) as error:
+        size = os.path.getsize(path)
+        raise WeightsError(f"{path}: not a PyTorch checkpoint, or a damaged one ({size} bytes): {error or type(error).__name__}") from error
+
+
+def _read_zip(stream: BinaryIO) -> dict[str, Array]:
+    with zipfile.ZipFile(stream) as archive:
+        names = archive.namelist()
+        pickled = next((name for name in names if name.endswith("/data.pkl") and name.count("/") == 1), None)
+        if pickled is None:
+            raise ValueError(f"a zip file without data.pkl, with {_some(names)}")
+        folder = pickled.removesuffix("data.pkl")
+        if archive.getinfo(pickled).file_size > MAX_PICKLE:
+            raise ValueError(f"its pickle is longer than {MAX_PICKLE} bytes")
+        tensors = _state_dict(load(io.BytesIO(archive.read(pickled))))
+        order = ">" if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") == b"big" else "<"
+
+        def read(storage: Storage) -> bytes:
+            entry = archive.getinfo(f"{folder}data/{storage.key}")
+            expected = storage.size * np.dtype(storage.type.code).itemsize
+            if entry.file_size < expected:
+                raise ValueError(f"'{entry.filename}' has {entry.file_size} bytes, expected {expected}")
+            return archive.read(entry)
+
+        return _arrays(tensors, read, order)
+
+
+def _read_legacy(stream: BinaryIO) -> dict[str, Array]:
+    magic = load(stream)
+    if magic != LEGACY_MAGIC:
+        raise ValueError("a pickle, but without PyTorch's magic number in front")
+    version = load(stream)
+    if version != LEGACY_VERSION:
+        raise ValueError(f"version {version} of the format, expected {LEGACY_VERSION}")
+    system = load(stream)
+    order = ">" if isinstance(system, Mapping) and system.get("little_endian") is False else "<"
+    types: dict[str, StorageType] = {}
+    tensors = _state_dict(load(stream, types))
+    keys = load(stream)
+    if not isinstance(keys, list) or not set(map(str, keys)) <= set(types):
+        raise ValueError("the list of storages behind the pickle is not that of its tensors")
+    wanted = {tensor.storage.key for tensor in tensors.values()}
+    contents = dict(_legacy_storages(stream, [(str(key), types[str(key)]) for key in keys], wanted, order))
+    return _arrays(tensors, lambda storage: contents[storage.key], order)
+
+
+def _legacy_storages(
+    stream: BinaryIO, storages: list[tuple[str, StorageType]], wanted: set[str], order: str
+) -> Iterator[tuple[str, bytes]]:
+    """Key and bytes of every storage that is wanted; they follow one another, each after its length."""
+    total = os.fstat(stream.fileno()).st_size
+    for position, (key, storage_type) in enumerate(storages):
+        header = stream.read(8)
+        if len(header) < 8:
+            raise ValueError(f"cut off in front of storage {position + 1} of {len(storages)}")
+        size = int(np.frombuffer(header, f"{order}i8")[0]) * np.dtype(storage_type.code).itemsize
+        if not 0 <= size <= total - stream.tell():
+            left = total - stream.tell()
+            raise ValueError(f"cut off at storage {position + 1} of {len(storages)}: {size} bytes expected, {left} are left")
+        if key in wanted:
+            yield key, stream.read(size)
+        else:
+            stream.seek(size, os.SEEK_CUR)
+
+
+def _state_dict(content: object) -> dict[str, Tensor]:
+    """The tensors of a state dict, wherever it is."""
+    if isinstance(content, Mapping):
+        for wrapper in WRAPPERS:
+            if isinstance(content.get(wrapper), Mapping):
+                return _state_dict(content[wrapper])
+        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors
+    found = f"the keys {_some(list(map(str, content)))}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+    raise ValueError(f"no state dict in it, only {found}")
+
+
+def _arrays(tensors: Mapping[str, Tensor], read: Callable[[Storage], bytes], order: str) -> dict[str, Array]:
+    contents: dict[str, bytes] = {}  # by storage: tensors may share one
+    arrays = {}
+    for name, tensor in tensors.items():
+        storage = tensor.storage
+        if storage.key not in contents:
+            contents[storage.key] = read(storage)
+        try:
+            arrays[name] = _array(tensor, contents[storage.key], order)
+        except ValueError as error:
+            raise ValueError(f"'{name}': {error}") from error
+    return arrays
+
+
+def _array(tensor: Tensor, content: bytes, order: str) -> Array:
+    """A copy of the window, in this machine's byte order."""
+    storage = tensor.storage
+    dtype = np.dtype(storage.type.code).newbyteorder(order)  # type: ignore[arg-type]
+    values = np.frombuffer(content, dtype, count=len(content) // dtype.itemsize)[: storage.size][storage.first :]
+    elements = 1
+    for side in tensor.shape:
+        elements *= side
+    reach = tensor.offset + sum((side - 1) * stride for side, stride in zip(tensor.shape, tensor.strides, strict=True)) + 1
+    if elements and (reach > values.size or elements > values.size + EXPANDED_LIMIT):
+        raise ValueError(f"shape {tensor.shape} at offset {tensor.offset} does not fit its storage of {values.size} numbers")
+    if not elements:
+        window = np.empty(tensor.shape, dtype)
+    else:
+        strides = tuple(stride * dtype.itemsize for stride in tensor.strides)
+        window = np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, strides)
+    native = np.array(window, dtype.newbyteorder("="), order="C")
+    return (native.astype(np.uint32) << 16).view(np.float32) if storage.type.is_bfloat16 else native
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "") if names else "nothing"
