@@ -58,6 +58,7 @@ def test_this_machine_has_some() -> None:
 def test_a_loader_needs_its_batches_and_its_workers() -> None:
     assert memory.needed(100, prefetch=2, workers=3) == 300 + 3 * memory.WORKER_BYTES
     assert memory.needed(100, prefetch=2, workers=0) == 100
+    assert memory.needed(100, prefetch=2, workers=3, loaders=4) == 4 * memory.needed(100, prefetch=2, workers=3)
 
 
 def test_more_than_there_is_is_refused_in_prose(tmp_path: Path) -> None:
@@ -69,3 +70,5 @@ def test_more_than_there_is_is_refused_in_prose(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=expected):
         memory.check(GB, prefetch=2, workers=4, root=root)
+    with pytest.raises(ConfigError, match=r"^loading needs 6\.5 GB of memory: for each of 2 processes 3 batches of 1\.0 GB and"):
+        memory.check(GB, prefetch=2, workers=4, loaders=2, root=root)

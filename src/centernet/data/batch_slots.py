@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from centernet.data.pipeline import ArraySpec
 from centernet.data.samples import Outcome, Source, clear
-from centernet.data.shared_memory import SharedMemory, batch_arrays, batch_bytes
+from centernet.data.shared_memory import Memory, batch_arrays, batch_bytes
 from centernet.structures import Array
 
 
@@ -51,19 +51,18 @@ class Filling:
 
 
 class Slots:
-    """Room for `count` batches of up to `batch` samples of a source each.
+    """Room for a batch of up to `batch` samples of a source in each `memory`.
 
-    memory: one for each slot. It holds zeros or samples with the arrays that are asked for, never others.
+    A memory holds zeros or samples with the arrays that are asked for, never others.
     """
 
-    def __init__(self, source: Source, *, count: int, batch: int) -> None:
-        self.memory = [SharedMemory(0) for _ in range(count)]
-        self.batch = batch
+    def __init__(self, source: Source, memory: Sequence[Memory], *, batch: int) -> None:
+        self.memory, self.batch = memory, batch
         self._source = source
         self._newest: tuple[int, dict[str, ArraySpec]] = -1, {}  # of one epoch: asking takes a source some milliseconds
-        self._free = list(range(count))
-        self._specs: list[dict[str, ArraySpec]] = [{} for _ in range(count)]
-        self._arrays: list[dict[str, Array]] = [{} for _ in range(count)]
+        self._free = list(range(len(memory)))
+        self._specs: list[dict[str, ArraySpec]] = [{} for _ in memory]
+        self._arrays: list[dict[str, Array]] = [{} for _ in memory]
 
     @property
     def has_room(self) -> bool:

@@ -14,7 +14,7 @@ from centernet.data import memory, sampler
 from centernet.data.batch_slots import Filling, Job, Slots
 from centernet.data.in_process import InProcess
 from centernet.data.samples import LoaderError, Source
-from centernet.data.shared_memory import batch_bytes
+from centernet.data.shared_memory import OwnMemory, SharedMemory, batch_bytes
 from centernet.data.worker_pool import StartMethod, WorkerPool
 from centernet.errors import ConfigError
 from centernet.structures import Array
@@ -22,6 +22,7 @@ from centernet.structures import Array
 __all__ = ["Batch", "Loader", "LoaderError", "Source"]
 
 LOG = logging.getLogger(__name__)
+EPOCHS_LOOKED_AT = 16  # for the largest batch: sources that change their size use all of them soon
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Loader:
         global_batch: int,
         rank: int = 0,
         size: int = 1,
+        num_local: int = 1,
         seed: int = 0,
         shuffle: bool = True,
         drop_last: bool = False,
@@ -71,7 +73,7 @@ class Loader:
         Args:
             source: makes the samples; must not change any more.
             global_batch: samples in one step over all processes.
-            rank, size: this process, and how many there are.
+            rank, size: this process, and how many there are. num_local: how many of them this machine's memory is for.
             seed, shuffle, drop_last, fill_last: see `sampler.batches_for_rank`; a batch without samples has no arrays.
             workers: processes; 0 makes each batch when it is asked for.
             prefetch: batches in the making besides the one in use, >= 1. 1 + prefetch are in memory (1 without workers).
@@ -98,7 +100,8 @@ class Loader:
         self.num_emptied = 0
         self._jobs(0, 0)  # raises what is wrong with the numbers now, not in the first epoch
         self.batches_per_epoch = sampler.num_batches(len(source), global_batch=global_batch, drop_last=drop_last)
-        memory.check(batch_bytes(source.specs(0), self._batch), prefetch=prefetch, workers=workers)
+        largest = max(batch_bytes(source.specs(epoch), self._batch) for epoch in range(min(epochs or 1, EPOCHS_LOOKED_AT)))
+        memory.check(largest, prefetch=prefetch, workers=workers, loaders=num_local)
         self._maker: WorkerPool | InProcess | None = None
         self._plan: Iterator[Job] = iter(())
         self._asked: deque[tuple[int, int]] = deque()  # (epoch, number) of the batches in the making
@@ -182,14 +185,14 @@ class Loader:
             if self.workers:
                 maker = WorkerPool(
                     self.source,
-                    Slots(self.source, count=1 + self.prefetch, batch=self._batch),
+                    Slots(self.source, [SharedMemory(0) for _ in range(1 + self.prefetch)], batch=self._batch),
                     workers=self.workers,
                     start_method=self.start_method,
                     sample_seconds=self.sample_seconds,
                     is_skipping=self.on_bad == "skip",
                 )
             else:
-                maker = InProcess(self.source, Slots(self.source, count=1, batch=self._batch), is_skipping=self.on_bad == "skip")
+                maker = InProcess(self.source, Slots(self.source, [OwnMemory()], batch=self._batch), is_skipping=self.on_bad == "skip")
             # Early at exit: multiprocessing itself would wait for workers that do not listen to SIGTERM.
             self._finalize = util.Finalize(self, maker.close, exitpriority=100)
             self._maker = maker

@@ -11,14 +11,15 @@ WORKER_BYTES = 64 << 20
 ROOT = Path("/")
 
 
-def needed(batch_bytes: int, *, prefetch: int, workers: int) -> int:
-    """Bytes that a loader takes: 1 + `prefetch` batches and its workers; one batch where there are none.
+def needed(batch_bytes: int, *, prefetch: int, workers: int, loaders: int = 1) -> int:
+    """Bytes that loaders take: 1 + `prefetch` batches and the workers of each; one batch where there are none.
 
     Args:
         batch_bytes: the arrays of this process's share of a batch.
         prefetch, workers: see `Loader`.
+        loaders: how many such loaders, each of another process.
     """
-    return batch_bytes * (1 + prefetch) + workers * WORKER_BYTES if workers else batch_bytes
+    return loaders * (batch_bytes * (1 + prefetch) + workers * WORKER_BYTES if workers else batch_bytes)
 
 
 def available(root: Path = ROOT) -> int | None:
@@ -32,15 +33,16 @@ def available(root: Path = ROOT) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def check(batch_bytes: int, *, prefetch: int, workers: int, root: Path = ROOT) -> None:
-    """ConfigError if a loader takes more memory than there is; arguments as for `needed` and `available`."""
-    wanted, there = needed(batch_bytes, prefetch=prefetch, workers=workers), available(root)
+def check(batch_bytes: int, *, prefetch: int, workers: int, loaders: int = 1, root: Path = ROOT) -> None:
+    """ConfigError if loaders take more memory than there is; arguments as for `needed` and `available`."""
+    wanted, there = needed(batch_bytes, prefetch=prefetch, workers=workers, loaders=loaders), available(root)
     if there is None or wanted <= there:
         return
     batches = f"{1 + prefetch} batches of {_size(batch_bytes)}" if workers else f"a batch of {_size(batch_bytes)}"
     processes = f" and {workers} workers of about {_size(WORKER_BYTES)} each" if workers else ""
+    each = f"for each of {loaders} processes " if loaders > 1 else ""
     raise ConfigError(
-        f"loading needs {_size(wanted)} of memory: {batches}{processes}; {_size(there)} are free. "
+        f"loading needs {_size(wanted)} of memory: {each}{batches}{processes}; {_size(there)} are free. "
         "Use fewer workers (data.workers), less prefetch (data.prefetch), a smaller batch or a smaller input"
     )
 

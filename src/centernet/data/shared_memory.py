@@ -9,7 +9,7 @@ import os
 import weakref
 from collections.abc import Mapping
 from multiprocessing import reduction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,16 @@ from centernet.data.pipeline import ArraySpec
 from centernet.structures import Array
 
 ALIGNMENT = 64  # bytes; a cache line
+
+
+class Memory(Protocol):
+    """Where arrays are put."""
+
+    def grow(self, num_bytes: int) -> None:
+        """Make it at least so large; OSError where there is not as much."""
+
+    def buffer(self, num_bytes: int) -> memoryview:
+        """The first bytes."""
 
 
 class SharedMemory:
@@ -63,6 +73,22 @@ class SharedMemory:
         weakref.finalize(self, os.close, descriptor)
 
 
+class OwnMemory:
+    """The same for one process alone, which a limit on the size of files does not touch."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def grow(self, num_bytes: int) -> None:
+        """Make it at least so large, with nothing but zeros in it."""
+        if num_bytes > len(self._bytes):
+            self._bytes = bytearray(num_bytes)
+
+    def buffer(self, num_bytes: int) -> memoryview:
+        """The first bytes; it stays valid whatever becomes of this object."""
+        return memoryview(self._bytes)[:num_bytes]
+
+
 def aligned(num_bytes: int) -> int:
     """The next multiple of ALIGNMENT."""
     return -(-num_bytes // ALIGNMENT) * ALIGNMENT
@@ -73,7 +99,7 @@ def batch_bytes(specs: Mapping[str, ArraySpec], count: int) -> int:
     return sum(aligned(count * math.prod(shape) * dtype.itemsize) for shape, dtype in specs.values())
 
 
-def batch_arrays(shared: SharedMemory, specs: Mapping[str, ArraySpec], count: int) -> dict[str, Array]:
+def batch_arrays(shared: Memory, specs: Mapping[str, ArraySpec], count: int) -> dict[str, Array]:
     """An array (count, ...) in the shared memory for each name; the same arguments give the same places in every process."""
     buffer = shared.buffer(batch_bytes(specs, count))
     arrays: dict[str, Array] = {}

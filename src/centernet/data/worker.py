@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from centernet.data.parcel import Parcel
 from centernet.data.samples import Outcome, Source, Task, attempt
-from centernet.data.shared_memory import SharedMemory, batch_arrays
+from centernet.data.shared_memory import Memory, batch_arrays
 from centernet.imaging import io
 from centernet.structures import Array
 
@@ -34,7 +34,7 @@ class Worker:
     began: when it could begin with that one, or was started (seconds of `time.monotonic`). is_ready: it has said that it runs.
     """
 
-    def __init__(self, context: BaseContext, source: Parcel[Source], slots: Sequence[SharedMemory], batch: int, *, began: float) -> None:
+    def __init__(self, context: BaseContext, source: Parcel[Source], slots: Sequence[Memory], batch: int, *, began: float) -> None:
         """Start it, from a thread that shall not get signals. Arguments as for `serve`."""
         self.tasks: deque[Task] = deque()
         self.began, self.is_ready = began, False
@@ -113,7 +113,7 @@ def _received(descriptor: Any) -> _Descriptor:
     return _Descriptor(descriptor.detach())
 
 
-def serve(source: Parcel[Source], slots: Sequence[SharedMemory], batch: int, tasks: Connection, lifeline: _Descriptor) -> None:
+def serve(source: Parcel[Source], slots: Sequence[Memory], batch: int, tasks: Connection, lifeline: _Descriptor) -> None:
     """Make samples until the parent closes its end of `tasks` or dies.
 
     Args:
@@ -155,7 +155,7 @@ def _die_with(lifeline: int) -> None:
 class _Views:
     """Where each sample belongs; the arrays of the epochs last used are kept."""
 
-    def __init__(self, source: Source, slots: Sequence[SharedMemory], batch: int) -> None:
+    def __init__(self, source: Source, slots: Sequence[Memory], batch: int) -> None:
         self._source, self._slots, self._batch = source, slots, batch
         self._kept: dict[int, list[dict[str, Array] | None]] = {}
 

@@ -107,7 +107,8 @@ def load(
     batch = global_batch(config.train, communicator.size)
     automatic: ColorOn = "device" if on_gpu else "host"
     color_on = automatic if data.color_on == "auto" else data.color_on
-    workers = num_workers(data, num_processes=communicator.gather(platform.node()).count(platform.node()), on_gpu=on_gpu)
+    num_local = communicator.gather(platform.node()).count(platform.node())
+    workers = num_workers(data, num_processes=num_local, on_gpu=on_gpu)
 
     cache = shared_cache(data, training, validation, communicator, batch=batch)
     if cache is not None:
@@ -121,6 +122,7 @@ def load(
             global_batch=batch,
             rank=communicator.rank,
             size=communicator.size,
+            num_local=num_local,
             seed=seed,
             shuffle=is_training,
             fill_last=is_training,  # no held-out image is counted twice
