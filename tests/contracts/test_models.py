@@ -25,6 +25,7 @@ from centernet.weights.store import read_parameters, write_parameters
 WIDTH = 0.125
 SIDE = 64  # of the image, pixels; or the smallest a backbone takes
 LEVELS = [FeatureSpec(4, 8), FeatureSpec(8, 16), FeatureSpec(16, 24), FeatureSpec(32, 32)]
+ONE_LEVEL = ("identity",)  # necks that take a single feature
 OUTPUTS = {
     "heatmap": HeadSpec(scope="hm", channels=3, kind="heatmap", bias=-2.19),
     "size": HeadSpec(scope="wh", channels=2, kind="regression"),
@@ -62,10 +63,15 @@ def side_of(package: str, name: str) -> int:
     return module.input_sizes(module.Config()).multiple if hasattr(module, "input_sizes") else SIDE
 
 
+def levels_of(neck: str) -> list[FeatureSpec]:
+    """What the neck is tested on."""
+    return LEVELS[:1] if neck in ONE_LEVEL else LEVELS
+
+
 def inputs_of(package: str, name: str, layout: str = "nchw") -> Inputs:
     """Random images or features the plug-in takes."""
     rng = np.random.default_rng(0)
-    specs = {BACKBONES: [FeatureSpec(1, 3)], NECKS: LEVELS, HEADS: LEVELS[:1]}[package]
+    specs = {BACKBONES: [FeatureSpec(1, 3)], NECKS: levels_of(name), HEADS: LEVELS[:1]}[package]
     inputs, side = [], side_of(package, name)
     for spec in specs:
         values = rng.standard_normal((2, spec.channels, side // spec.stride, side // spec.stride)).astype(np.float32)
@@ -79,7 +85,7 @@ def outputs_of(package: str, name: str, config: Any) -> list[FeatureSpec]:
     if package == BACKBONES:
         return list(module.features(config)) * (module.stacks(config) if hasattr(module, "stacks") else 1)
     if package == NECKS:
-        return [module.features(config, LEVELS)]
+        return [module.features(config, levels_of(name))]
     return [FeatureSpec(LEVELS[0].stride, head.channels) for head in OUTPUTS.values()]
 
 

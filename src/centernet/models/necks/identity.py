@@ -1,4 +1,4 @@
-"""Nothing between backbone and heads: the finest feature as it is, for backbones that enlarge by themselves."""
+"""No neck: for backbones whose one feature is what the heads are to see."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ class Config:
 
 
 def features(config: Config, inputs: list[FeatureSpec]) -> FeatureSpec:
-    """The finest level."""
+    """The only input.
+
+    Raises:
+        ValueError: there are several, of which all but one would be trained for nothing.
+    """
+    if len(inputs) != 1:
+        strides = [level.stride for level in inputs]
+        raise ValueError(f"expected one feature, found {len(inputs)} of strides {strides}; choose a neck that joins them")
     return inputs[0]
 
 
 def build(features: list[nn.Variable], ops: Ops, config: Config) -> nn.Variable:
-    """The finest level."""
+    """The feature itself."""
     return features[0]
