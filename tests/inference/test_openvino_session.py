@@ -85,6 +85,34 @@ def test_runs_from_several_threads_do_not_meet(performance, build, make_onnx) ->
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_the_first_runs_of_a_process_may_be_in_several_threads(make_onnx, tmp_path) -> None:
+    """Two first questions for an array's type waited for each other, now and then; in processes of their own, since they hung."""
+    (tmp_path / "model.onnx").write_bytes(make_onnx((1, 3, 8, 12)))
+    program = """
+import sys
+from threading import Barrier, Thread
+import numpy as np
+from centernet.inference.openvino_session import OpenVinoSession
+sys.setswitchinterval(1e-6)
+session, barrier = OpenVinoSession(sys.argv[1], performance="throughput"), Barrier(8)
+def run():
+    barrier.wait()
+    session.run(np.zeros((1, 3, 8, 12), np.float32))
+threads = [Thread(target=run) for _ in range(8)]
+for thread in threads:
+    thread.start()
+"""
+    command = [sys.executable, "-c", program, tmp_path / "model.onnx"]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        for process in processes:
+            _, error = process.communicate(timeout=60)
+            assert process.returncode == 0, error
+    finally:
+        for process in processes:
+            process.kill()
+
+
 @pytest.mark.parametrize(("performance", "threads", "cores", "runs"), [("latency", None, 4, 1), ("throughput", None, 4, 5),
     ("throughput", 2, 4, 3), ("throughput", 8, 4, 5), ("throughput", 1, 4, 1), ("throughput", None, 1, 1)])  # fmt: skip
 def test_throughput_mode_wants_a_run_for_every_core_and_one_more(performance, threads, cores, runs, make_onnx, monkeypatch) -> None:

@@ -10,6 +10,8 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any, Literal
 
+import numpy as np
+
 from centernet.errors import ConfigError, DeviceError
 from centernet.inference.session import Recent, Shape, in_batches_of, precision_text
 from centernet.structures import Array
@@ -137,6 +139,10 @@ def openvino_core() -> Any:
     """
     import openvino
 
+    # Two threads that both are the first to ask for an array's type would wait for each other forever, Python's lock held.
+    for dtype in (np.uint8, np.float32):
+        tensor = openvino.Tensor(np.zeros(1, dtype), shared_memory=True)
+        assert tensor.get_element_type().to_dtype() == tensor.data.dtype
     return openvino.Core()
 
 
