@@ -13,10 +13,10 @@ from centernet.export.onnx import to_onnx
 from centernet.inference import openvino_session as sessions
 from centernet.inference.openvino_session import OpenVinoSession
 from centernet.inference.session import NnablaSession, NnpSession, OnnxRuntimeSession
-from centernet.models.backbones import dlav0, resnet
+from centernet.models.backbones import dla, dlav0, resnet
 from centernet.models.color import normalized
 from centernet.models.heads import conv
-from centernet.models.necks import deconv, dlav0_up
+from centernet.models.necks import deconv, dla_up, dlav0_up, resdcn
 from centernet.models.network import Network
 from centernet.models.specs import HeadSpec
 from centernet.tasks.ctdet.decode import decode_centers
@@ -31,6 +31,8 @@ PARTS: dict[str, tuple[Any, Any]] = {
     "resnet18": (resnet.Config(num_layers=18, width=0.25), deconv.Config(width=0.25)),
     "resnet50": (resnet.Config(num_layers=50, width=0.125), deconv.Config(width=0.125)),
     "dlav0": (dlav0.Config(), dlav0_up.Config()),
+    "dla": (dla.Config(width=0.25), dla_up.Config()),
+    "resdcn": (resnet.Config(num_layers=18, width=0.25), resdcn.Config(width=0.25)),
 }
 
 
@@ -45,6 +47,8 @@ def random_network(name: str, layout: str = "nchw") -> Network:
         value = rng.normal(size=shape) * ((2 / np.prod(shape[1:])) ** 0.5 if key.endswith("W") else 0.1)
         if key.endswith(("gamma", "var")):
             value = 1 + abs(value)
+        if "conv_offset_mask" in key:
+            value *= 0.2  # offsets of about a cell: wilder ones multiply rounding errors
         parameters[key].d = value.transpose(0, 2, 3, 1) if layout == "nhwc" and len(shape) == 4 else value
     return network
 

@@ -14,6 +14,7 @@ FUNCTIONS = {
     "transpose": lambda x: F.transpose(x, (0, 2, 3, 1)),
     "slice": lambda x: x[:, 1:3, ::2, 1:11:3],
     "slice of everything": lambda x: F.slice(x, start=(0, 0, 0, 0), stop=x.shape, step=(1, 1, 1, 1)),
+    "slice of the last axes": lambda x: F.slice(x, (1, 0, 0), (3, 8, 12), (1, 1, 1)),
     "concatenate": lambda x: F.concatenate(x, F.exp(x), axis=1),
     "stack": lambda x: F.stack(x, F.exp(x), axis=2),
     "pad": lambda x: F.pad(x, (0, 1, 0, 0, 2, 3), constant_value=0.5),

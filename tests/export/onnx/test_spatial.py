@@ -41,6 +41,26 @@ def test_deconvolution_gives_the_same_numbers(options, agree, image) -> None:
     agree(lambda x: {"y": PF.deconvolution(x, 6, **options)}, image)
 
 
+@pytest.mark.parametrize("scale", [(2, 2), (3, 1)])
+def test_nearest_enlargement_gives_the_same_numbers(scale, agree, image) -> None:
+    for dynamic_batch in (False, True):
+        agree(lambda x: {"y": F.interpolate(x, scale=scale, mode="nearest", align_corners=False)}, image, dynamic_batch=dynamic_batch)
+
+
+def test_enlargement_of_a_channels_last_map_is_written_between_two_transpositions() -> None:
+    x = nn.Variable((1, 4, 6, 3))
+    y = F.interpolate(x, scale=(2, 2), mode="nearest", align_corners=False, channel_last=True)
+    model = to_onnx({"y": y}, {"x": x})
+    assert [node.op_type for node in model.graph.node] == ["Transpose", "Resize", "Transpose"]
+
+
+@pytest.mark.parametrize("options", [{"mode": "linear", "align_corners": False}, {"mode": "nearest", "align_corners": True}])
+def test_other_enlargement_is_refused(options) -> None:
+    x = nn.Variable((1, 3, 4, 6))
+    with pytest.raises(ExportError, match="only 'nearest' by whole numbers"):
+        to_onnx({"y": F.interpolate(x, scale=(2, 2), **options)}, {"x": x})
+
+
 @pytest.mark.parametrize(("kernel", "stride", "pad"), [(3, 2, 1), (3, 1, 1), (2, 2, 0), (3, 3, 0), (3, 2, 0)])
 @pytest.mark.parametrize("ignore_border", [True, False])
 @pytest.mark.parametrize("size", [(8, 12), (7, 9)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import nnabla as nn
 import numpy as np
@@ -15,6 +15,9 @@ from centernet.structures import Array
 
 # A function of the graph, as nnabla.Variable.visit hands it out; NNabla has no type stubs.
 Function = Any
+
+# How deformable convolution is written: as ONNX's operator, or as samples that every runtime can take.
+Deform = Literal["operator", "gridsample"]
 
 NHWC_TO_NCHW = (0, 3, 1, 2)
 NCHW_TO_NHWC = (0, 2, 3, 1)
@@ -27,10 +30,12 @@ class GraphBuilder:
     are inputs that are bytes.
     """
 
-    def __init__(self, parameter_names: Mapping[nn.Variable, str], *, dynamic_batch: bool, opset: int) -> None:
+    def __init__(
+        self, parameter_names: Mapping[nn.Variable, str], *, dynamic_batch: bool, opset: int, deform: Deform = "gridsample"
+    ) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
-        self.dynamic_batch, self.opset = dynamic_batch, opset
+        self.dynamic_batch, self.opset, self.deform = dynamic_batch, opset, deform
         self._parameter_names = parameter_names
         self._tensors: dict[nn.Variable, str] = {}
         self._used: Counter[str] = Counter()

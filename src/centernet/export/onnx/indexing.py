@@ -22,12 +22,15 @@ def transpose(graph: GraphBuilder, function: Function) -> None:
 
 
 def slice_(graph: GraphBuilder, function: Function) -> None:
-    """Only the axes that are really cut are named, so that a whole batch axis stays open."""
+    """Only the axes that are really cut are named, so that a whole batch axis stays open. NNabla names all axes or the last ones."""
     x, args = function.inputs[0], function.info.args
     whole = (0, None, 1)
+    first = len(x.shape) - len(args["start"])
     cuts = [
         (axis, start, stop, step)
-        for axis, (start, stop, step, size) in enumerate(zip(args["start"], args["stop"], args["step"], x.shape, strict=True))
+        for axis, (start, stop, step, size) in enumerate(
+            zip(args["start"], args["stop"], args["step"], x.shape[first:], strict=True), start=first
+        )
         if (start, None if stop == size else stop, step) != whole
     ]
     target = graph.result(function.outputs[0], "slice")

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper
 
 from centernet.errors import ExportError
 from centernet.export.files import atomic_path
-from centernet.export.onnx import indexing, spatial
+from centernet.export.onnx import deformable, indexing, spatial
 from centernet.export.onnx.arithmetic import ARITHMETIC
-from centernet.export.onnx.graph import Function, GraphBuilder
+from centernet.export.onnx.graph import Deform, Function, GraphBuilder
 
 OPSETS = range(13, 21)  # Unsqueeze takes its axes as a tensor from 13 on
 IR_VERSION = 8  # the oldest that knows opset 17, so that old runtimes read the file
@@ -29,8 +29,10 @@ CONVERTERS: dict[str, Callable[[GraphBuilder, Function], None]] = {
     "Constant": indexing.constant,
     "Convolution": spatial.convolution,
     "Deconvolution": spatial.deconvolution,
+    "DeformableConvolution": deformable.deformable_convolution,
     "Gather": indexing.gather,
     "GatherNd": indexing.gather_nd,
+    "Interpolate": spatial.interpolate,
     "Max": indexing.maximum,
     "MaxPooling": spatial.max_pooling,
     "Pad": indexing.pad,
@@ -50,6 +52,7 @@ def to_onnx(
     opset: int = 17,
     dynamic_batch: bool = False,
     uint8_inputs: Collection[str] = (),
+    deform: Deform = "gridsample",
 ) -> onnx.ModelProto:
     """Write the graph between `inputs` and `outputs` as a checked ONNX model; nothing is computed.
 
@@ -60,6 +63,8 @@ def to_onnx(
         opset: version of the ONNX operators, 13 to 20.
         dynamic_batch: leave the first axis of inputs and outputs open.
         uint8_inputs: names of inputs that hold bytes, the levels of pixels; all others are float32.
+        deform: how deformable convolutions are written: "gridsample" runs everywhere (opset 16 or later); "operator" is
+            ONNX's DeformConv (opset 19 or later), which neither ONNX Runtime nor OpenVINO reads by itself.
 
     Raises:
         ExportError: a function has no ONNX counterpart here (its name is in the text), the network is built in training mode,
@@ -68,7 +73,7 @@ def to_onnx(
     if opset not in OPSETS:
         raise ExportError(f"ONNX opset {opset}: expected {OPSETS.start} to {OPSETS.stop - 1}")
     parameter_names = {variable: name for name, variable in nn.get_parameters(grad_only=False).items()}
-    graph = GraphBuilder(parameter_names, dynamic_batch=dynamic_batch, opset=opset)
+    graph = GraphBuilder(parameter_names, dynamic_batch=dynamic_batch, opset=opset, deform=deform)
     for name, variable in inputs.items():
         graph.bind(variable, name)
         if name in uint8_inputs:

@@ -60,6 +60,19 @@ def max_pooling(graph: GraphBuilder, function: Function) -> None:
     _channels_first(graph, function, lambda x, y: graph.node("MaxPool", [x], [y], **attributes))
 
 
+def interpolate(graph: GraphBuilder, function: Function) -> None:
+    """Enlargement by repeating cells, a whole number of times."""
+    args, y = function.info.args, function.outputs[0]
+    axes = slice(1, 3) if args["channel_last"] else slice(2, None)
+    factors = [out / size for out, size in zip(y.shape[axes], function.inputs[0].shape[axes], strict=True)]
+    if args["mode"] != "nearest" or args["align_corners"] or any(factor != int(factor) for factor in factors):
+        found = f"mode '{args['mode']}', align_corners {args['align_corners']}, factors {factors}"
+        raise ExportError(f"Interpolate with {found} is not exported, only 'nearest' by whole numbers without align_corners")
+    scales = graph.constant(np.array([1, 1, *factors], np.float32))
+    attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    _channels_first(graph, function, lambda x, y: graph.node("Resize", [x, "", scales], [y], **attributes))
+
+
 def batch_normalization(graph: GraphBuilder, function: Function) -> None:
     """With running statistics; one that measures its batch cannot be exported."""
     args = function.info.args
