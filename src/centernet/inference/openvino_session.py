@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from centernet.errors import ConfigError, DeviceError
+from centernet.inference.openvino_deformable import deformable_extension
 from centernet.inference.session import Recent, Shape, in_batches_of, precision_text
 from centernet.structures import Array
 
@@ -143,7 +144,9 @@ def openvino_core() -> Any:
     for dtype in (np.uint8, np.float32):
         tensor = openvino.Tensor(np.zeros(1, dtype), shared_memory=True)
         assert tensor.get_element_type().to_dtype() == tensor.data.dtype
-    return openvino.Core()
+    core = openvino.Core()
+    core.add_extension(deformable_extension())
+    return core
 
 
 def has_amx() -> bool:

@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from centernet.errors import ExportError
 from centernet.export.onnx import to_onnx
+from centernet.inference.openvino_session import OpenVinoSession
 from centernet.models.deformable import deformable_convolution
 from centernet.models.initial import normal
 from centernet.models.ops import Ops
@@ -62,6 +63,21 @@ def test_the_operator_gives_the_same_numbers_in_onnx_own_evaluator(image) -> Non
     y.forward()
     (found,) = ReferenceEvaluator(model).run(None, {"x": image})
     np.testing.assert_allclose(found, y.d, atol=2e-5)
+
+
+@pytest.mark.parametrize(("with_factors", "with_bias"), [(True, True), (True, False), (False, True), (False, False)])
+def test_openvino_reads_the_operator_as_its_own(with_factors: bool, with_bias: bool, image) -> None:
+    rng = np.random.default_rng(1)
+    values = {"weight": (4, 3, 3, 3), "offset": (2, 18, 8, 12), "mask": (2, 9, 8, 12), "bias": (4,)}
+    arrays = {name: nn.Variable.from_numpy_array(rng.standard_normal(shape).astype(np.float32)) for name, shape in values.items()}
+    optional = {"mask": with_factors, "bias": with_bias}
+    given = {name: array for name, array in arrays.items() if optional.get(name, True)}
+    x = nn.Variable.from_numpy_array(image)
+    y = F.deformable_convolution(x, pad=(1, 1), **given)
+    y.forward()
+    session = OpenVinoSession(to_onnx({"y": y}, {"x": x}, opset=19, deform="operator").SerializeToString())
+    np.testing.assert_allclose(session.run(image)["y"], y.d, atol=2e-5)
+    assert any(operation.get_type_name() == "DeformableConvolution" for operation in session._model.get_ops())
 
 
 @pytest.mark.parametrize(("deform", "opset"), [("operator", 18), ("gridsample", 15)])
