@@ -18,7 +18,8 @@ from centernet import plugins
 from centernet.models.network import BACKBONES, HEADS, NECKS
 from centernet.models.ops import Ops
 from centernet.models.specs import FeatureSpec, HeadSpec
-from centernet.weights.layout import convert, shapes_of
+from centernet.weights.identify import identify
+from centernet.weights.layout import convert, input_kernel, shapes_of
 from centernet.weights.match import assign
 from centernet.weights.store import read_parameters, write_parameters
 
@@ -154,6 +155,18 @@ def test_a_second_build_shares_the_parameters(package: str, name: str) -> None:
     assert all_parameters() == first
 
 
+@pytest.mark.parametrize("name", plugins.names(BACKBONES))
+def test_the_kernel_that_sees_the_image_takes_a_fourth_channel_of_zeros(name: str) -> None:
+    builder(BACKBONES, name, config_of(BACKBONES, name))(inputs_of(BACKBONES, name), Ops())
+    parameters = {key: variable.d.copy() for key, variable in all_parameters().items()}
+    kernel = input_kernel(parameters)
+    assert kernel == next(iter(parameters))
+    padded = convert(parameters, channels=4)
+    assert padded[kernel].shape[1] == 4
+    assert not padded[kernel][:, 3].any()
+    assert shapes_of(convert(padded, channels=3)) == shapes_of(parameters)
+
+
 @pytest.mark.parametrize(("package", "name"), WITH_PARAMETERS)
 def test_parameters_convert_to_the_shapes_of_the_other_layout(package: str, name: str) -> None:
     build = builder(package, name, config_of(package, name))
@@ -174,3 +187,27 @@ def test_names_and_order_of_parameters_never_change(package: str, name: str) -> 
     rows = [[key, list(variable.shape), variable.need_grad] for key, variable in all_parameters().items()]
     line = {"count": len(rows), "sha256": hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()}
     assert NAMES.get(f"{package.rsplit('.', 1)[-1]}/{name}") == line, json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "architecture"),
+    [
+        ("dla", {}, "dla34"),
+        ("dlav0", {}, "dlav034"),
+        ("hourglass", {}, "hourglass104"),
+        ("hourglass", {"num_layers": 52}, "hourglass52"),
+        ("mobilenet_v2", {}, "mobilenet_v2"),
+        ("mobilenet_v3", {}, "mobilenet_v3 small"),
+        ("mobilenet_v3", {"size": "large"}, "mobilenet_v3 large"),
+        ("resnet", {}, "resnet18"),
+        ("resnet", {"num_layers": 101}, "resnet101"),
+        ("resnext", {}, "resnext50"),
+        ("wide_resnet", {"num_layers": 101}, "wide_resnet101"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_a_backbone_is_recognised_by_its_names_and_shapes(name: str, options: dict[str, Any], architecture: str, layout: Any) -> None:
+    config = plugins.load(BACKBONES, name).Config(width=WIDTH, **options)
+    builder(BACKBONES, name, config)(inputs_of(BACKBONES, name, layout), Ops(layout=layout, seed=None))
+    identity = identify({key: tuple(variable.shape) for key, variable in all_parameters().items()})
+    assert (identity.architecture, identity.layout, identity.input_channels) == (architecture, layout, 3)

@@ -6,7 +6,7 @@ Kernels are (out, in, kh, kw) in NCHW and (out, kh, kw, in) in NHWC, batch norm'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,8 @@ from centernet.weights.store import Array
 Layout = Literal["nchw", "nhwc"]
 Channels = Literal[3, 4]
 
-INPUT_KERNEL = "conv1/conv/W"  # the one kernel that sees the image
+# The one kernel that sees the image, by family: ResNets and DLAv0, MobileNets, DLA, hourglasses.
+INPUT_KERNELS = ("conv1/conv/W", "features/0/0/conv/W", "base/base_layer/0/conv/W", "pre/0/conv/conv/W")
 BATCH_NORM = ("bn/beta", "bn/gamma", "bn/mean", "bn/var")
 
 
@@ -40,13 +41,19 @@ def shapes_of(parameters: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(values.shape) for name, values in parameters.items()}
 
 
+def input_kernel(names: Iterable[str]) -> str | None:
+    """Which of a network's parameters is the kernel that sees the image; None where there is none that is known."""
+    found = set(names)
+    return next((name for name in INPUT_KERNELS if name in found), None)
+
+
 def input_channels(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
     """How many channels the first convolution expects; None where there is none or the layout is unknown."""
     layout = detect_layout(shapes)
-    kernel = shapes.get(INPUT_KERNEL)
-    if layout is None or kernel is None or len(kernel) != 4:
+    name = input_kernel(shapes)
+    if layout is None or name is None or len(shapes[name]) != 4:
         return None
-    return kernel[_input_axis(layout)]
+    return shapes[name][_input_axis(layout)]
 
 
 def to_nhwc(parameters: Mapping[str, Array]) -> dict[str, Array]:
@@ -65,12 +72,13 @@ def pad_input_channels(parameters: Mapping[str, Array], layout: Layout) -> dict[
     Raises:
         WeightsError: there is no first convolution, or it has neither three nor four input channels.
     """
-    kernel, axis, channels = _input_kernel(parameters, layout)
-    if channels == 4:
+    name, axis = _input_kernel(parameters, layout)
+    kernel = parameters[name]
+    if kernel.shape[axis] == 4:
         return dict(parameters)
     padding = [(0, 0)] * 4
     padding[axis] = (0, 1)
-    return {**parameters, INPUT_KERNEL: np.pad(kernel, padding)}
+    return {**parameters, name: np.pad(kernel, padding)}
 
 
 def drop_input_channel(parameters: Mapping[str, Array], layout: Layout) -> dict[str, Array]:
@@ -79,10 +87,11 @@ def drop_input_channel(parameters: Mapping[str, Array], layout: Layout) -> dict[
     Raises:
         WeightsError: as `pad_input_channels`.
     """
-    kernel, axis, channels = _input_kernel(parameters, layout)
-    if channels == 3:
+    name, axis = _input_kernel(parameters, layout)
+    kernel = parameters[name]
+    if kernel.shape[axis] == 3:
         return dict(parameters)
-    return {**parameters, INPUT_KERNEL: np.ascontiguousarray(kernel.take(range(3), axis))}
+    return {**parameters, name: np.ascontiguousarray(kernel.take(range(3), axis))}
 
 
 def affine_to_convolution(parameters: Mapping[str, Array], layout: Layout) -> dict[str, Array]:
@@ -129,10 +138,12 @@ def _input_axis(layout: Layout) -> int:
     return 1 if layout == "nchw" else 3
 
 
-def _input_kernel(parameters: Mapping[str, Array], layout: Layout) -> tuple[Array, int, int]:
-    kernel = parameters.get(INPUT_KERNEL)
-    axis = _input_axis(layout)
-    if kernel is None or kernel.ndim != 4 or kernel.shape[axis] not in (3, 4):
-        found = "it is not there" if kernel is None else f"found shape {kernel.shape}"
-        raise WeightsError(f"'{INPUT_KERNEL}': expected a kernel of 3 or 4 input channels ({layout}), {found}")
-    return kernel, axis, kernel.shape[axis]
+def _input_kernel(parameters: Mapping[str, Array], layout: Layout) -> tuple[str, int]:
+    """Its name and the axis of its input channels."""
+    name, axis = input_kernel(parameters), _input_axis(layout)
+    if name is None:
+        raise WeightsError(f"the first convolution, one of {', '.join(map(repr, INPUT_KERNELS))}, is not there")
+    shape = parameters[name].shape
+    if len(shape) != 4 or shape[axis] not in (3, 4):
+        raise WeightsError(f"'{name}': expected a kernel of 3 or 4 input channels ({layout}), found shape {shape}")
+    return name, axis
