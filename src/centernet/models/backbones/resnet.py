@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Literal, Protocol
 
@@ -18,6 +19,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 STEM_CHANNELS = 64
 HIDDEN_CHANNELS = (64, 128, 256, 512)  # of the 3x3 convolutions, per stage
 EXPANSION = 4  # channels a bottleneck gives out per hidden one
+BLOCK_SCOPE = re.compile(r"res(\d)/layer(\d+)/(?:basicblock|bottleneck)(?:(\d)|_s/shortcut_conv)")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -79,6 +81,18 @@ def bottleneck(x: nn.Variable, ops: Ops, *, hidden: int, stride: int, inner: int
     with ops.scope("bottleneck3"):
         y = ops.conv_bn(y, hidden * EXPANSION, 1, initial=fan_out_normal, relu=False)
     return ops.add_relu(y, _shortcut(x, ops, "bottleneck_s", hidden * EXPANSION, stride=stride))
+
+
+def torch_module(scope: str, layer: str) -> str | None:
+    """What torchvision calls the layer, see `torch_names`; None for a scope of another part of the network."""
+    if scope == "conv1":
+        return f"{layer}1"
+    match = BLOCK_SCOPE.fullmatch(scope)
+    if match is None:
+        return None
+    stage, block, number = match.groups()
+    inside = f"{layer}{number}" if number else f"downsample.{('conv', 'bn').index(layer)}"
+    return f"layer{stage}.{int(block) - 1}.{inside}"
 
 
 def _is_bottleneck(config: Config) -> bool:

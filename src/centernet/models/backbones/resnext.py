@@ -16,6 +16,8 @@ from centernet.models.specs import FeatureSpec
 CARDINALITY = 32  # groups of every 3x3 convolution
 GROUP_CHANNELS = {50: 4, 101: 8}  # channels of a group in the first stage
 
+torch_module = resnet.torch_module
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Config:

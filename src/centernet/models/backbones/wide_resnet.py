@@ -18,6 +18,8 @@ from centernet.models.specs import FeatureSpec
 
 WIDENING = 2  # channels inside a bottleneck, for each of ResNet's
 
+torch_module = resnet.torch_module
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -26,6 +27,17 @@ class Config:
 def build(feature: nn.Variable, ops: Ops, config: Config, heads: Mapping[str, HeadSpec]) -> dict[str, nn.Variable]:
     """The raw output maps (logits for a heatmap), in the order and under the names of `heads`."""
     return {name: _branch(feature, ops, config, spec) for name, spec in heads.items()}
+
+
+def torch_module(scope: str, layer: str) -> str | None:
+    """What the official system calls the layer, see `torch_names`: modules 0 and 2 of a head, or 0.conv and 1 of each stack's."""
+    one = re.fullmatch(r"(\w+)_(conv1|final)", scope)
+    if one:
+        return f"{one[1]}.{'0' if one[2] == 'conv1' else '2'}"
+    stacked = re.fullmatch(r"(\w+)/(\d+)/(conv1|final)", scope)
+    if stacked is None:
+        return None
+    return f"{stacked[1]}.{stacked[2]}.{'0.conv' if stacked[3] == 'conv1' else '1'}"
 
 
 def _branch(x: nn.Variable, ops: Ops, config: Config, spec: HeadSpec) -> nn.Variable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import nnabla as nn
@@ -14,6 +15,7 @@ from centernet.models.ops import Ops
 from centernet.models.specs import FeatureSpec, scaled
 
 INITIAL_STD = 0.001
+ORIGINAL_LAYERS = ("deconv", "bn", "relu")  # the modules of one enlargement, one after the other
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -42,3 +44,11 @@ def build(features: list[nn.Variable], ops: Ops, config: Config) -> nn.Variable:
             x = ops.deconvolution(x, scaled(channels, config.width), initial=normal(INITIAL_STD))
             x = ops.relu(ops.batch_norm(x))
     return x
+
+
+def torch_module(scope: str, layer: str) -> str | None:
+    """What the official system calls the layer, see `torch_names`; None for a scope of another part of the network."""
+    match = re.fullmatch(r"upsample(\d+)", scope)
+    if match is None:
+        return None
+    return f"deconv_layers.{len(ORIGINAL_LAYERS) * (int(match[1]) - 1) + ORIGINAL_LAYERS.index(layer)}"
