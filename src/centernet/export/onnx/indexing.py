@@ -95,14 +95,24 @@ def top_k_data(graph: GraphBuilder, function: Function) -> None:
 
 def maximum(graph: GraphBuilder, function: Function) -> None:
     """The largest along some axes."""
-    args, x = function.info.args, function.inputs[0]
+    args = function.info.args
     if args["with_index"] or args["only_index"]:
         raise ExportError("Max is exported only as F.max(x, axis, keepdims), without places")
-    source, target = graph.tensor(x), graph.result(function.outputs[0], "max")
+    _reduced(graph, function, "ReduceMax")
+
+
+def mean(graph: GraphBuilder, function: Function) -> None:
+    """Over some axes."""
+    _reduced(graph, function, "ReduceMean")
+
+
+def _reduced(graph: GraphBuilder, function: Function, operator: str) -> None:
+    args = function.info.args
+    source, target = graph.tensor(function.inputs[0]), graph.result(function.outputs[0], function.info.type_name.lower())
     if graph.opset < 18:  # where axes became a tensor
-        graph.node("ReduceMax", [source], [target], axes=args["axes"], keepdims=int(args["keep_dims"]))
+        graph.node(operator, [source], [target], axes=args["axes"], keepdims=int(args["keep_dims"]))
     else:
-        graph.node("ReduceMax", [source, graph.integers(*args["axes"])], [target], keepdims=int(args["keep_dims"]))
+        graph.node(operator, [source, graph.integers(*args["axes"])], [target], keepdims=int(args["keep_dims"]))
 
 
 def gather(graph: GraphBuilder, function: Function) -> None:
