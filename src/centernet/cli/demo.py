@@ -49,6 +49,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
         theme=given.get("debugger_theme", "white"),
         tiling=None if tiling is None else replace(tiling, cell=cell_of(detector, tile=tiling.tile)),
         is_tracked="track" in given,
+        batch_size=given.get("batch_size", 1),
     )
     folder = make_folder(given.get("output") or default_folder(detector.description.experiment))
     shown = ", ".join(f"{name} {score}".strip() for name, score in {selection.EVERY: VIS_THRESHOLD, **lowest}.items())

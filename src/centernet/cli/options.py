@@ -170,7 +170,13 @@ OPTIONS: tuple[Option, ...] = (
     # Training
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
     Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", int),
-    Option(("--batch_size",), "images per process", TRAIN | TEST, "train.batch_size", int),
+    Option(
+        ("--batch_size",),
+        "images per process; test, demo: images (or tiles) the network sees at once",
+        RUNNING,
+        "train.batch_size",
+        int,
+    ),
     Option(("--lr", "--base_lr"), "learning rate", TRAIN, "train.schedule.base_lr", float),
     Option(("--weight_decay",), "L2 weight decay", TRAIN, "train.solver.weight_decay", float),
     Option(("--val_intervals",), "validate every N epochs", TRAIN, "train.validate_every", int),

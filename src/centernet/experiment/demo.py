@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from centernet.imaging.draw import Theme, draw_detections
 from centernet.imaging.io import read_image, write_image
 from centernet.imaging.sources import Source, output_names
 from centernet.imaging.video import Camera, Frames, VideoWriter, read_frames
-from centernet.inference.parallel import in_order
+from centernet.inference.parallel import batches, in_order
 from centernet.inference.tiles import Tiling, detect_in_tiles
 from centernet.inference.tracking import Tracker
 from centernet.structures import Array, Detections
@@ -31,6 +31,7 @@ from centernet.structures import Array, Detections
 LONG = 10  # images from which a progress bar takes the place of a line for each
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class View:
 
     lowest: (C,), the score from which each class is shown, infinite for classes that are not. debug: 0 writes JSON only, 1 boxes,
     2 also what the network sees, 3 the same for every class. theme: of those pictures. tiling: how to cut large images; None: not.
-    is_tracked: number the objects of videos.
+    is_tracked: number the objects of videos. batch_size: images, frames or tiles that the network sees at once.
     """
 
     lowest: Array
@@ -47,6 +48,7 @@ class View:
     theme: Theme = "white"
     tiling: Tiling | None = None
     is_tracked: bool = False
+    batch_size: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class Demo:
 
     def _images(self, paths: Sequence[Path], records: Records, *, is_one: bool) -> None:
         is_watched = len(paths) > LONG and terminal_width() is not None
-        looks = in_order(self._read_and_look, paths, parallel=self._parallel)
+        looks = self._in_order(self._read_and_look, paths)
         named = zip(paths, output_names(paths), image_ids(paths), looks, strict=True)
         for path, name, image_id, look in _watched(named, len(paths), "image", is_watched):
             if isinstance(look, DataError):
@@ -130,7 +132,7 @@ class Demo:
         is_live = source is None
         times: list[float] = []
         with VideoWriter(target, frames.rate) if self.view.debug >= 1 else nullcontext() as writer:
-            looks = in_order(self._look, _timed(frames, times, is_live=is_live), parallel=self._parallel)
+            looks = self._in_order(self._look, _timed(frames, times, is_live=is_live), batch_size=1 if is_live else None)
             for number, look in enumerate(_watched(looks, frames.num_frames or None, "frame", terminal_width() is not None)):
                 self._count(look)
                 frame, detections = look.image, look.detections
@@ -148,40 +150,48 @@ class Demo:
         if number + 1 < 0.9 * frames.num_frames:  # the number in the file is often an estimate
             print(f"{source}: ended after {number + 1} of {frames.num_frames} frames; the file may be damaged", file=sys.stderr)
 
-    def _read_and_look(self, path: Path) -> Look | DataError:
-        """An image file; several threads do this at a time."""
-        start = perf_counter()
-        try:
-            image = read_image(path)
-        except DataError as error:
-            return error
-        load = perf_counter() - start
-        look = self._look(image)
-        return replace(look, stages={**look.stages, "load": load})
+    def _in_order(
+        self, look: Callable[[list[Item]], list[Result]], items: Iterable[Item], *, batch_size: int | None = None
+    ) -> Iterator[Result]:
+        """What `look` makes of the items, in their order, a batch of them at a time."""
+        for found in in_order(look, batches(items, batch_size or self.view.batch_size), parallel=self._parallel):
+            yield from found
 
-    def _look(self, image: Array) -> Look:
-        """What is shown of an image; several threads do this at a time."""
+    def _read_and_look(self, paths: Sequence[Path]) -> list[Look | DataError]:
+        """Image files; several threads do this at a time."""
+        start = perf_counter()
+        read = [_read(path) for path in paths]
+        load = (perf_counter() - start) / len(paths)
+        looks = iter(self._look([image for image in read if not isinstance(image, DataError)]))
+        return [image if isinstance(image, DataError) else _loaded(next(looks), load) for image in read]
+
+    def _look(self, images: Sequence[Array]) -> list[Look]:
+        """What is shown of each image; several threads do this at a time."""
+        if not images:
+            return []
         if self._parallel == 1 and not self.num_images:
-            self._warm_up(image)
+            self._warm_up(images[0])
         stages: dict[str, float] = dict.fromkeys(self.detector.seconds, 0.0)
 
-        def predict(images: Sequence[Array]) -> list[Detections]:
-            found = self.detector.predict_batch(images)
+        def predict(parts: Sequence[Array]) -> list[Detections]:
+            found = self.detector.predict_batch(parts)
             for stage, value in self.detector.seconds.items():
                 stages[stage] += value
             return found
 
         start = perf_counter()
-        if self.view.tiling is None:
-            found = predict([image])[0]
+        if (tiling := self.view.tiling) is None:
+            found = predict(images)
         else:
-            found = detect_in_tiles(predict, image, self.view.tiling, threshold=float(self.view.lowest.min()))
+            lowest, batch_size = float(self.view.lowest.min()), self.view.batch_size
+            found = [detect_in_tiles(predict, image, tiling, threshold=lowest, batch_size=batch_size) for image in images]
         total = perf_counter() - start
         if self._parallel > 1:
             stages = {"detect": total}  # who spent what cannot be told apart
         elif self.view.tiling is not None:
             stages["merge"] += total - sum(stages.values())
-        return Look(image=image, detections=shown(found, self.view.lowest), stages=stages)
+        each = {stage: value / len(images) for stage, value in stages.items()}
+        return [Look(image=image, detections=shown(one, self.view.lowest), stages=each) for image, one in zip(images, found, strict=True)]
 
     def _warm_up(self, image: Array) -> None:
         """Let the runtime compile the network before the first image is timed."""
@@ -209,6 +219,17 @@ class Demo:
         self.num_images += 1
         self.num_objects += len(look.detections)
         self.seconds += sum(look.stages.values())
+
+
+def _read(path: Path) -> Array | DataError:
+    try:
+        return read_image(path)
+    except DataError as error:
+        return error
+
+
+def _loaded(look: Look, seconds: float) -> Look:
+    return replace(look, stages={**look.stages, "load": seconds})
 
 
 def cell_of(detector: Detector, *, tile: int) -> float:

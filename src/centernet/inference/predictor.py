@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -16,7 +15,7 @@ import numpy as np
 
 from centernet.errors import DataError
 from centernet.imaging.io import list_images, read_image
-from centernet.inference.parallel import in_order
+from centernet.inference.parallel import batches, in_order
 from centernet.inference.preprocess import FittedImage, InputSpec, fit, stack, to_image
 from centernet.inference.session import Session
 from centernet.structures import Array, Detections
@@ -136,7 +135,7 @@ class Predictor:
                 images = [image_of(item) for item in batch]
             return list(zip(batch, self._detect(images), strict=True))
 
-        for found in in_order(detect, _batches(items, self.batch_size), parallel=self.session.parallel_runs):
+        for found in in_order(detect, batches(items, self.batch_size), parallel=self.session.parallel_runs):
             yield from found
 
     def inspect(self, image: Array) -> Inspection:
@@ -185,12 +184,6 @@ class Predictor:
         yield
         with self._adding:
             self.seconds[stage] += perf_counter() - start
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    left = iter(items)
-    while batch := list(islice(left, size)):
-        yield batch
 
 
 def as_image(source: Source) -> Array:

@@ -182,6 +182,24 @@ def test_several_images_at_a_time_give_what_one_at_a_time_gives(tiny: Any, cente
         np.testing.assert_allclose([d["box"] for d in a["detections"]], [d["box"] for d in b["detections"]], atol=1e-3)
 
 
+@pytest.mark.parametrize("performance", ["latency", "throughput"])
+def test_a_batch_of_images_gives_what_one_at_a_time_gives(tiny: Any, centernet: Command, tmp_path: Path, performance: str) -> None:
+    """Of ten pictures, one damaged, in batches of four; the same boxes, names and order."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(9):
+        write_image(folder / f"{number}.png", np.random.default_rng(number).integers(0, 256, (40 + number, 60, 3), np.uint8))
+    (folder / "4b.png").write_bytes(b"no picture")
+    for name, more in (("one", ()), ("batch", ("--batch_size", "4"))):
+        run(centernet, tiny, folder, tmp_path / name, "--debug", "0", "--vis_thresh", "0", "--performance", performance, *more)
+    one, batch = lines(tmp_path / "one"), lines(tmp_path / "batch")
+    assert [line["image"] for line in batch] == [line["image"] for line in one]
+    assert len(batch) == 9
+    for a, b in zip(one, batch, strict=True):
+        assert [d["class_id"] for d in a["detections"]] == [d["class_id"] for d in b["detections"]]
+        np.testing.assert_allclose([d["box"] for d in a["detections"]], [d["box"] for d in b["detections"]], atol=1e-3)
+
+
 def test_an_image_is_not_overwritten_by_its_own_result(tiny: Any, centernet: Command, tmp_path: Path) -> None:
     shutil.copy(tiny.images[0], tmp_path / "a.jpg")
     before = (tmp_path / "a.jpg").read_bytes()
