@@ -16,7 +16,16 @@ from centernet.experiment.inference_graph import from_pixels, outputs_of, raw_ou
 from centernet.experiment.model_files import DESCRIPTION_KEY, PROTOCOL_KEY
 from centernet.export import quantization
 from centernet.export.nnp import save_nnp
-from centernet.export.onnx import in_float16, network_nodes, save_onnx, to_onnx, with_bfloat16_weights, with_metadata, with_open_size
+from centernet.export.onnx import (
+    Deform,
+    in_float16,
+    network_nodes,
+    save_onnx,
+    to_onnx,
+    with_bfloat16_weights,
+    with_metadata,
+    with_open_size,
+)
 from centernet.export.openvino_ir import save_openvino
 from centernet.inference.openvino_session import openvino_core
 from centernet.inference.session import PIXELS
@@ -137,7 +146,9 @@ def onnx_model(assembly: Assembly, options: ExportOptions) -> Any:
     def write(size: tuple[int, int]) -> Any:
         with network.parameter_scope(), nn.auto_forward(False):
             source, outputs = _graph(assembly, options, size)
-            return to_onnx(outputs, {name: source}, dynamic_batch=True, uint8_inputs={name} if options.decode else ())
+            deform: Deform = "operator" if options.format == "openvino" else "gridsample"
+            is_pixels = {name} if options.decode else ()
+            return to_onnx(outputs, {name: source}, dynamic_batch=True, uint8_inputs=is_pixels, deform=deform)
 
     if not options.dynamic:
         return write((grid.height, grid.width))

@@ -14,7 +14,7 @@ from centernet.engine.context import Device, Extension, resolve
 from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly
 from centernet.experiment.schema import Positive
-from centernet.export.onnx import to_onnx
+from centernet.export.onnx import Deform, to_onnx
 from centernet.inference.openvino_session import OpenVinoSession, Performance, Precision, fastest_precision
 from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, Session, SessionForEachSize
 from centernet.models.color import normalized
@@ -79,11 +79,17 @@ def raw_outputs(assembly: Assembly, image: nn.Variable) -> dict[str, nn.Variable
     return {assembly.task.heads[name].scope: variable for name, variable in maps.items()}
 
 
-def as_onnx(assembly: Assembly, shape: tuple[int, ...], outputs: Callable[[nn.Variable], Mapping[str, nn.Variable]]) -> bytes:
-    """The graph that `outputs` builds on pixels of one shape, (B, H, W, 3) uint8, as an ONNX model."""
+def as_onnx(
+    assembly: Assembly,
+    shape: tuple[int, ...],
+    outputs: Callable[[nn.Variable], Mapping[str, nn.Variable]],
+    *,
+    deform: Deform = "gridsample",
+) -> bytes:
+    """The graph that `outputs` builds on pixels of one shape, (B, H, W, 3) uint8, as an ONNX model; `deform` as in `to_onnx`."""
     pixels = nn.Variable(shape)
     with assembly.network.parameter_scope(), nn.auto_forward(False):
-        model: bytes = to_onnx(outputs(pixels), {PIXELS: pixels}, uint8_inputs={PIXELS}).SerializeToString()
+        model: bytes = to_onnx(outputs(pixels), {PIXELS: pixels}, uint8_inputs={PIXELS}, deform=deform).SerializeToString()
     return model
 
 
@@ -116,7 +122,10 @@ def session(
             lambda shape: OnnxRuntimeSession(as_onnx(assembly, shape, outputs), threads=machine.threads), (1, *size, 3)
         )
     return OpenVinoSession(
-        lambda shape: as_onnx(assembly, shape, outputs), precision=precision, threads=machine.threads, performance=machine.performance
+        lambda shape: as_onnx(assembly, shape, outputs, deform="operator"),
+        precision=precision,
+        threads=machine.threads,
+        performance=machine.performance,
     )
 
 

@@ -93,3 +93,12 @@ def test_other_kinds_are_refused(image) -> None:
     grouped = F.deformable_convolution(x, weight, offset, mask, pad=(1, 1), group=2)
     with pytest.raises(ExportError, match="DeformableConvolution with group 2"):
         to_onnx({"y": grouped}, {"x": x})
+
+
+def test_only_a_network_that_has_the_operator_asks_for_its_opset() -> None:
+    x = nn.Variable((1, 3, 4, 4))
+    versions = [
+        to_onnx(found, {"x": x}, deform=deform).opset_import[0].version
+        for found, deform in ((outputs(x), "operator"), (outputs(x), "gridsample"), ({"y": F.relu(x)}, "operator"))
+    ]
+    assert versions == [19, 17, 17]

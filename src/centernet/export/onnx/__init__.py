@@ -3,11 +3,13 @@
 `with_open_size` leaves height and width open; `in_float16` and `with_bfloat16_weights` halve a model.
 """
 
+from centernet.export.onnx.graph import Deform
 from centernet.export.onnx.model import read_metadata, save_onnx, to_onnx, with_metadata
 from centernet.export.onnx.open_size import with_open_size
 from centernet.export.onnx.reduced import in_float16, network_nodes, with_bfloat16_weights
 
 __all__ = [
+    "Deform",
     "in_float16",
     "network_nodes",
     "read_metadata",

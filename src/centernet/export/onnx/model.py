@@ -17,6 +17,7 @@ from centernet.export.onnx.arithmetic import ARITHMETIC
 from centernet.export.onnx.graph import Deform, Function, GraphBuilder
 
 OPSETS = range(13, 21)  # Unsqueeze takes its axes as a tensor from 13 on
+OPSET = 17  # where nothing asks for another
 IR_VERSION = 8  # the oldest that knows opset 17, so that old runtimes read the file
 
 CONVERTERS: dict[str, Callable[[GraphBuilder, Function], None]] = {
@@ -35,6 +36,7 @@ CONVERTERS: dict[str, Callable[[GraphBuilder, Function], None]] = {
     "Interpolate": spatial.interpolate,
     "Max": indexing.maximum,
     "MaxPooling": spatial.max_pooling,
+    "Mean": indexing.mean,
     "Pad": indexing.pad,
     "Reshape": indexing.reshape,
     "Slice": indexing.slice_,
@@ -49,7 +51,7 @@ def to_onnx(
     inputs: Mapping[str, nn.Variable],
     *,
     metadata: Mapping[str, str] | None = None,
-    opset: int = 17,
+    opset: int | None = None,
     dynamic_batch: bool = False,
     uint8_inputs: Collection[str] = (),
     deform: Deform = "gridsample",
@@ -60,7 +62,7 @@ def to_onnx(
         outputs: output name -> variable, float32.
         inputs: input name -> variable; their shapes are the model's, (B, C, H, W) or (B, H, W, C).
         metadata: texts stored in the file, for example `centernet`: the model's description.
-        opset: version of the ONNX operators, 13 to 20.
+        opset: version of the ONNX operators, 13 to 20; default: 17, or 19 where DeformConv is written.
         dynamic_batch: leave the first axis of inputs and outputs open.
         uint8_inputs: names of inputs that hold bytes, the levels of pixels; all others are float32.
         deform: how deformable convolutions are written: "gridsample" runs everywhere (opset 16 or later); "operator" is
@@ -70,6 +72,10 @@ def to_onnx(
         ExportError: a function has no ONNX counterpart here (its name is in the text), the network is built in training mode,
             or the batch cannot stay open.
     """
+    functions = _functions(outputs)
+    if opset is None:
+        needs_operator = deform == "operator" and any(function.info.type_name == "DeformableConvolution" for function in functions)
+        opset = deformable.OPERATOR_OPSET if needs_operator else OPSET
     if opset not in OPSETS:
         raise ExportError(f"ONNX opset {opset}: expected {OPSETS.start} to {OPSETS.stop - 1}")
     parameter_names = {variable: name for name, variable in nn.get_parameters(grad_only=False).items()}
@@ -81,7 +87,7 @@ def to_onnx(
     for name, variable in outputs.items():
         if not graph.is_bound(variable):
             graph.bind(variable, name)
-    for function in _functions(outputs):
+    for function in functions:
         type_name = function.info.type_name
         if type_name not in CONVERTERS:
             raise ExportError(f"the NNabla function {type_name} cannot be written to ONNX; known: {', '.join(sorted(CONVERTERS))}")
