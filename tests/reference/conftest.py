@@ -97,9 +97,3 @@ def original_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 @pytest.fixture(scope="session")
 def rule(reference: Path) -> GoldenRule:
     return GoldenRule(json.loads((reference / "torch" / "rule.json").read_text()))
-
-
-@pytest.fixture(scope="session")
-def original_shapes() -> Any:
-    """Our parameters -> name and shape in the original, in our order."""
-    return lambda parameters: {original(name): original_shape(name, variable.shape) for name, variable in parameters.items()}
