@@ -13,10 +13,10 @@ from centernet.export.onnx import to_onnx
 from centernet.inference import openvino_session as sessions
 from centernet.inference.openvino_session import OpenVinoSession
 from centernet.inference.session import NnablaSession, NnpSession, OnnxRuntimeSession
-from centernet.models.backbones import dla, dlav0, resnet
+from centernet.models.backbones import dla, dlav0, mobilenet_v2, mobilenet_v3, resnet, resnext
 from centernet.models.color import normalized
 from centernet.models.heads import conv
-from centernet.models.necks import deconv, dla_up, dlav0_up, resdcn
+from centernet.models.necks import bifpn, deconv, dla_up, dlav0_up, fpn, ida, resdcn
 from centernet.models.network import Network
 from centernet.models.specs import HeadSpec
 from centernet.tasks.ctdet.decode import decode_centers
@@ -32,8 +32,12 @@ PARTS: dict[str, tuple[Any, Any]] = {
     "resnet50": (resnet.Config(num_layers=50, width=0.125), deconv.Config(width=0.125)),
     "dlav0": (dlav0.Config(), dlav0_up.Config()),
     "dla": (dla.Config(width=0.25), dla_up.Config()),
+    "mobilenet_v2": (mobilenet_v2.Config(width=0.5), ida.Config()),
+    "mobilenet_v3": (mobilenet_v3.Config(width=0.5), bifpn.Config()),
+    "resnext": (resnext.Config(width=0.125), fpn.Config(width=0.125)),
     "resdcn": (resnet.Config(num_layers=18, width=0.25), resdcn.Config(width=0.25)),
 }
+SLOW = ("mobilenet_v2", "mobilenet_v3", "resnext")
 
 
 def random_network(name: str, layout: str = "nchw") -> Network:
@@ -61,7 +65,7 @@ def spread_outputs(network: Network, images: np.ndarray) -> None:
         weight.d = weight.d * (spread / raw[head].std())
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in PARTS])
 def test_every_runtime_finds_the_same_boxes(name, tmp_path) -> None:
     network = random_network(name)
     images = np.random.default_rng(1).normal(size=(2, 3, 64, 96)).astype(np.float32)

@@ -20,6 +20,8 @@ FUNCTIONS = {
     "pad": lambda x: F.pad(x, (0, 1, 0, 0, 2, 3), constant_value=0.5),
     "maximum": lambda x: F.max(x, axis=(1, 3)),
     "maximum with its axis": lambda x: F.max(x, axis=2, keepdims=True),
+    "mean": lambda x: F.mean(x, axis=(2, 3)),
+    "mean with its axes": lambda x: F.mean(x, axis=(1, 2), keepdims=True),
     "broadcast": lambda x: F.broadcast(x[:, :1], (x.shape[0], 5, *x.shape[2:])),
     "gather along an axis": lambda x: F.gather(x, nn.Variable.from_numpy_array(np.array([1, 0, 2, 1])), axis=2),
     "constant": lambda x: x + F.constant(0.5, (1, 3, 1, 1)),

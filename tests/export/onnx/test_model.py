@@ -25,7 +25,7 @@ def test_an_unknown_function_is_named() -> None:
 def test_every_opset_that_is_offered_makes_a_valid_model(opset, image) -> None:
     x = nn.Variable(image.shape)
     y = F.greater_equal(PF.convolution(x, 4, (3, 3)), F.constant(0, (1, 4, 1, 1)))
-    model = to_onnx({"y": y, "z": F.stack(x, x, axis=1), "m": F.max(x, axis=1)}, {"x": x}, opset=opset)
+    model = to_onnx({"y": y, "z": F.stack(x, x, axis=1), "m": F.max(x, axis=1), "n": F.mean(x, axis=1)}, {"x": x}, opset=opset)
     assert model.opset_import[0].version == opset
 
 
