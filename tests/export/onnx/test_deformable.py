@@ -10,8 +10,9 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from centernet.errors import ExportError
-from centernet.export.onnx import to_onnx
+from centernet.export.onnx import to_onnx, with_open_size
 from centernet.inference.openvino_session import OpenVinoSession
+from centernet.inference.session import OnnxRuntimeSession
 from centernet.models.deformable import deformable_convolution
 from centernet.models.initial import normal
 from centernet.models.ops import Ops
@@ -102,3 +103,20 @@ def test_only_a_network_that_has_the_operator_asks_for_its_opset() -> None:
         for found, deform in ((outputs(x), "operator"), (outputs(x), "gridsample"), ({"y": F.relu(x)}, "operator"))
     ]
     assert versions == [19, 17, 17]
+
+
+@pytest.mark.parametrize("deform", ["gridsample", "operator"])
+def test_height_and_width_can_stay_open(deform: Any) -> None:
+    def write(size: tuple[int, int]) -> onnx.ModelProto:
+        x = nn.Variable((1, 3, *size))
+        return to_onnx(outputs(x), {"x": x}, dynamic_batch=True, deform=deform)
+
+    model = with_open_size(write, input_name="x", axes=(2, 3), unit=4, base=(8, 8)).SerializeToString()
+    session = OpenVinoSession(model)
+    for size in ((8, 12), (20, 16)):
+        image = nn.Variable.from_numpy_array(np.random.default_rng(2).standard_normal((2, 3, *size)).astype(np.float32))
+        expected = outputs(image)["y"]
+        expected.forward()
+        np.testing.assert_allclose(session.run(image.d)["y"], expected.d, atol=2e-5)
+        if deform == "gridsample":
+            np.testing.assert_allclose(OnnxRuntimeSession(model).run(image.d)["y"], expected.d, atol=2e-5)

@@ -7,10 +7,10 @@ from typing import Any
 
 import nnabla as nn
 import numpy as np
+from onnx import TensorProto
 
 from centernet.errors import ExportError
 from centernet.export.onnx.graph import Function, GraphBuilder
-from centernet.structures import Array
 
 OPERATOR_OPSET = 19  # the first with DeformConv
 SAMPLING_OPSET = 16  # the first with GridSample
@@ -57,8 +57,11 @@ def _samples(
     places = graph.node("Reshape", [graph.tensor(offset), graph.batch_first((batch, taps, 2, height, width))])
     places = graph.node("Gather", [places, graph.integers(1, 0)], axis=2)  # GridSample wants x before y
     places = graph.node("Transpose", [places], perm=(0, 1, 3, 4, 2))
-    places = graph.node("Mul", [places, graph.constant(np.array([2 / width, 2 / height], np.float32))])
-    places = graph.node("Add", [places, graph.constant(_places(weight.shape[2:], pad, height, width))])
+    # Height and width are read when the model runs, so that they can be left open.
+    size = graph.node("Shape", [graph.tensor(x)])
+    places = graph.node("Add", [places, _places(graph, size, weight.shape[2:], pad)])
+    half = graph.node("Mul", [_floats(graph, size, [3, 2]), graph.constant(np.array(0.5, np.float32))])
+    places = graph.node("Sub", [graph.node("Div", [places, half]), graph.constant(np.array(1, np.float32))])
     places = graph.node("Reshape", [places, graph.batch_first((batch, taps * height, width, 2))])
     mode = "bilinear" if graph.opset < 20 else "linear"
     samples = graph.node("GridSample", [graph.tensor(x), places], mode=mode, padding_mode="zeros", align_corners=0)
@@ -76,12 +79,16 @@ def _flat_kernel(graph: GraphBuilder, weight: nn.Variable) -> str:
     return graph.node("Reshape", [graph.tensor(weight), graph.integers(*shape)])
 
 
-def _places(kernel: Sequence[int], pad: Sequence[int], height: int, width: int) -> Array:
-    """(1, taps, height, width, 2): where each tap looks without its offset, x and y, from -1 at the map's edge to 1 at the other."""
-    rows, columns = (
-        np.arange(taps)[:, None] - before + np.arange(size) for taps, before, size in zip(kernel, pad, (height, width), strict=True)
-    )
-    shape = (*kernel, height, width)
-    x = np.broadcast_to(((2 * columns + 1) / width - 1)[None, :, None, :], shape)
-    y = np.broadcast_to(((2 * rows + 1) / height - 1)[:, None, :, None], shape)
-    return np.stack([x, y], -1).reshape(1, -1, height, width, 2).astype(np.float32)
+def _places(graph: GraphBuilder, size: str, kernel: Sequence[int], pad: Sequence[int]) -> str:
+    """(1, taps, height, width, 2): where each tap looks without its offset, x and y, in cells from the map's edge."""
+    rows, columns = np.indices(kernel).reshape(2, -1) - np.reshape(pad, (2, 1)) + 0.5  # a cell's middle
+    places = graph.constant(np.stack([columns, rows], -1).reshape(1, -1, 1, 1, 2).astype(np.float32))
+    for axis, shape, part in ((2, (1, 1, -1, 1, 1), (0, 1)), (3, (1, 1, 1, -1, 1), (1, 0))):
+        ends = (graph.constant(np.array(0, np.float32)), _floats(graph, size, axis), graph.constant(np.array(1, np.float32)))
+        counted = graph.node("Reshape", [graph.node("Range", ends), graph.integers(*shape)])
+        places = graph.node("Add", [places, graph.node("Mul", [counted, graph.constant(np.array(part, np.float32))])])
+    return places
+
+
+def _floats(graph: GraphBuilder, size: str, axes: int | Sequence[int]) -> str:
+    return graph.node("Cast", [graph.node("Gather", [size, graph.constant(np.array(axes, np.int64))])], to=TensorProto.FLOAT)
