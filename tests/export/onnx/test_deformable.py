@@ -10,7 +10,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from centernet.errors import ExportError
-from centernet.export.onnx import to_onnx, with_open_size
+from centernet.export.onnx import in_float16, to_onnx, with_open_size
 from centernet.inference.openvino_session import OpenVinoSession
 from centernet.inference.session import OnnxRuntimeSession
 from centernet.models.deformable import deformable_convolution
@@ -120,3 +120,13 @@ def test_height_and_width_can_stay_open(deform: Any) -> None:
         np.testing.assert_allclose(session.run(image.d)["y"], expected.d, atol=2e-5)
         if deform == "gridsample":
             np.testing.assert_allclose(OnnxRuntimeSession(model).run(image.d)["y"], expected.d, atol=2e-5)
+
+
+@pytest.mark.parametrize("deform", ["gridsample", "operator"])
+def test_halved_models_stay_near(deform: Any, image) -> None:
+    x = nn.Variable.from_numpy_array(image)
+    y = outputs(x)["y"]
+    y.forward()
+    model = in_float16(to_onnx({"y": y}, {"x": x}, deform=deform)).SerializeToString()
+    for session in (OpenVinoSession(model), *([OnnxRuntimeSession(model)] if deform == "gridsample" else [])):
+        assert np.abs(session.run(image)["y"] - y.d).max() < 0.03 * y.d.std(), session.summary

@@ -60,7 +60,7 @@ def _samples(
     # Height and width are read when the model runs, so that they can be left open.
     size = graph.node("Shape", [graph.tensor(x)])
     places = graph.node("Add", [places, _places(graph, size, weight.shape[2:], pad)])
-    half = graph.node("Mul", [_floats(graph, size, [3, 2]), graph.constant(np.array(0.5, np.float32))])
+    half = graph.node("Mul", [_as_float(graph, _at(graph, size, [3, 2])), graph.constant(np.array(0.5, np.float32))])
     places = graph.node("Sub", [graph.node("Div", [places, half]), graph.constant(np.array(1, np.float32))])
     places = graph.node("Reshape", [places, graph.batch_first((batch, taps * height, width, 2))])
     mode = "bilinear" if graph.opset < 20 else "linear"
@@ -84,11 +84,16 @@ def _places(graph: GraphBuilder, size: str, kernel: Sequence[int], pad: Sequence
     rows, columns = np.indices(kernel).reshape(2, -1) - np.reshape(pad, (2, 1)) + 0.5  # a cell's middle
     places = graph.constant(np.stack([columns, rows], -1).reshape(1, -1, 1, 1, 2).astype(np.float32))
     for axis, shape, part in ((2, (1, 1, -1, 1, 1), (0, 1)), (3, (1, 1, 1, -1, 1), (1, 0))):
-        ends = (graph.constant(np.array(0, np.float32)), _floats(graph, size, axis), graph.constant(np.array(1, np.float32)))
-        counted = graph.node("Reshape", [graph.node("Range", ends), graph.integers(*shape)])
+        # Counted in whole numbers: ONNX's Range knows no float16.
+        ends = graph.constant(np.array(0)), _at(graph, size, axis), graph.constant(np.array(1))
+        counted = graph.node("Reshape", [_as_float(graph, graph.node("Range", ends)), graph.integers(*shape)])
         places = graph.node("Add", [places, graph.node("Mul", [counted, graph.constant(np.array(part, np.float32))])])
     return places
 
 
-def _floats(graph: GraphBuilder, size: str, axes: int | Sequence[int]) -> str:
-    return graph.node("Cast", [graph.node("Gather", [size, graph.constant(np.array(axes, np.int64))])], to=TensorProto.FLOAT)
+def _at(graph: GraphBuilder, size: str, axes: int | Sequence[int]) -> str:
+    return graph.node("Gather", [size, graph.constant(np.array(axes, np.int64))])
+
+
+def _as_float(graph: GraphBuilder, integers: str) -> str:
+    return graph.node("Cast", [integers], to=TensorProto.FLOAT)
