@@ -94,7 +94,8 @@ install_requirements() { # FILE...
     say "installing ${stale[*]}"
     touch "$UNFINISHED"
     # Wheels only: a package that would have to be compiled is an error here and now, not on the machine without a compiler.
-    pip_install --only-binary=:all: "${stale[@]/#/--requirement=}"
+    # filterpy, which norfair needs, is plain Python and has no wheel.
+    pip_install --only-binary=:all: --no-binary=filterpy "${stale[@]/#/--requirement=}"
     for file in "${stale[@]}"; do checksum "$file" >"$STAMPS/$file"; done
     rm -f "$UNFINISHED"
 }
