@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -53,3 +54,10 @@ def test_every_measure_has_its_turn_in_every_round(report: ModuleType, capsys: p
     assert turns == ["one", "two", "one", "two"]
     assert values == {"one": [1.0, 3.0], "two": [2.0, 4.0]}
     assert "load average" in capsys.readouterr().out
+
+
+def test_without_its_data_set_ap_in_other_precisions_is_skipped_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "precision.py"), "--data_dir", str(tmp_path / "missing")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [f"skipped: no data set in {tmp_path / 'missing'}; name its folder with --data_dir"]
