@@ -36,7 +36,9 @@ from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, Options, detector
 from centernet.experiment.inference_graph import Machine, raw_outputs
 from centernet.export.onnx import to_onnx
+from centernet.imaging.io import read_image
 from centernet.inference.openvino_session import Performance, has_amx, num_cores, openvino_core
+from centernet.structures import Array
 from photographs import photographs
 from report import Claim, environment, finish, interleaved
 
@@ -99,9 +101,9 @@ class PyTorch:
 
     def images_per_second(self) -> float:
         """Of the files, one at a time."""
-        return 1 / median(self._ask(self._paths)["seconds"])
+        return float(1 / median(self._ask(self._paths)["seconds"]))
 
-    def detections(self) -> np.ndarray:
+    def detections(self) -> Array:
         """(k, 6) of the first file."""
         return np.array(self._ask(self._paths[:1])["found"])
 
@@ -168,9 +170,11 @@ def bare_network(network: Assembly, precision: str) -> Callable[[], float]:
     return run
 
 
-def check_same(found: np.ndarray, ours: Detector, path: str) -> None:
+def check_same(found: Array, ours: Detector, path: str) -> None:
     """The two networks are the same; else a faster one would say nothing."""
-    difference = np.abs(found[:, 4] - ours.predict(path).scores).max()  # of scores that differ from each other by a hundredth
+    difference = np.abs(
+        found[:, 4] - ours.predict_batch([read_image(path)])[0].scores
+    ).max()  # of scores that differ from each other by a hundredth
     print(f"largest difference of scores between PyTorch and OpenVINO: {difference:.1e}")
     assert difference < SAME_SCORE[ours.session.precision], "the networks are not the same"
 

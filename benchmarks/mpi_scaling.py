@@ -1,6 +1,6 @@
 """How much faster two processes train than one, on two cores and with the same batch per process.
 
-    python benchmarks/mpi_scaling.py    claim: at least 1.8 times the images per second, best of five interleaved rounds
+python benchmarks/mpi_scaling.py    claim: at least 1.8 times the images per second, best of five interleaved rounds
 """
 
 from __future__ import annotations

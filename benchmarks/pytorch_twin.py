@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from time import perf_counter
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -33,8 +35,8 @@ class Twin:
         self._side, self._stride, self._k = side, stride, k
         self._mean, self._std = (np.array(values, np.float32).reshape(1, 1, 3) for values in (mean, std))
 
-    @torch.inference_mode()
-    def detect(self, path: str) -> np.ndarray:
+    @torch.inference_mode()  # type: ignore[untyped-decorator,unused-ignore]
+    def detect(self, path: str) -> npt.NDArray[Any]:
         """(k, 6): x1, y1, x2, y2 in pixels of the image, score, class id; best first."""
         image = cv2.imread(path)
         matrix = self._matrix(*image.shape[:2])
@@ -47,7 +49,7 @@ class Twin:
         corners = corners @ inverse[:, :2].T + inverse[:, 2]
         return np.concatenate([corners.reshape(-1, 4), scores.numpy()[:, None], class_ids.numpy()[:, None]], axis=1)
 
-    def _matrix(self, height: int, width: int) -> np.ndarray:
+    def _matrix(self, height: int, width: int) -> npt.NDArray[Any]:
         scale = self._side / max(height, width)
         return np.array([[scale, 0, (self._side - scale * width) / 2], [0, scale, (self._side - scale * height) / 2]])
 

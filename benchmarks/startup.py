@@ -1,6 +1,6 @@
 """How long `--help` of every script takes: nothing heavy may be imported before it is needed.
 
-    python benchmarks/startup.py        claim: the slowest script's median of five is at most 0.5 s
+python benchmarks/startup.py        claim: the slowest script's median of five is at most 0.5 s
 """
 
 from __future__ import annotations
