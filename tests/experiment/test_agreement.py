@@ -39,6 +39,16 @@ def test_an_empty_side_lacks_everything_the_other_has() -> None:
     assert nearest_differences(nothing, detections(), EXACT) == (0.0, 0.0, 0, 0)
 
 
+@pytest.mark.parametrize("what", ["boxes", "scores", "both"])
+def test_what_is_not_a_number_is_apart(what: str) -> None:
+    boxes, scores = np.full((3, 4), np.nan), np.full(3, np.nan)
+    broken = detections(BOXES if what == "scores" else boxes, (0.9, 0.6, 0.3) if what == "boxes" else scores)
+    for one, other in ((detections(), broken), (broken, detections())):
+        difference, score_difference, compared, apart = nearest_differences(one, other, EXACT)
+        assert (difference, score_difference) == (0.0, 0.0)
+        assert compared == apart > 0
+
+
 def test_places_without_an_object_are_not_looked_at() -> None:
     assert nearest_differences(detections(scores=(0.9, 0.0, 0.0)), detections([BOXES[0]], (0.9,), (0,)), EXACT)[2:] == (1, 0)
 

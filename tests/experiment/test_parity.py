@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from centernet.experiment.parity import AveragePrecision, Difference, Parity, table
+import numpy as np
+
+from centernet.experiment.parity import TOLERANCES, AveragePrecision, Difference, Parity, _compared, table
+from centernet.structures import Detections
 
 ROW = Difference(runtime="ONNX Runtime 9, float32", input_size=(64, 96), maps=1e-5, boxes=0.01, scores=1e-5, compared=50, apart=0)
 GOOD = Parity(
@@ -50,3 +53,13 @@ def test_the_table_has_a_row_for_each_run_and_ap_in_words() -> None:
     assert lines[5] == "AP (coco, 9 images): 0.5000 with OpenVINO 9; 0.4875 with OpenVINO 9, int8"
     assert lines[6] == "AP changes by -1.25 points, may fall by 1"
     assert "give a validation set with --data_dir" in table(GOOD).splitlines()[-1]
+
+
+def test_a_map_that_is_not_a_number_is_not_lost_among_others() -> None:
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), ("a",))
+    good, bad = np.zeros((1, 2, 2)), np.full((1, 2, 2), np.nan)
+    for maps in ({"heatmap": good, "size": bad}, {"heatmap": bad, "size": good}):
+        want = dict.fromkeys(maps, good)
+        row = _compared("one", (64, 64), [(nothing, want)], [(nothing, maps)], TOLERANCES["float32"])
+        assert row.maps is not None
+        assert np.isnan(row.maps)

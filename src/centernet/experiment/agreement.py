@@ -38,16 +38,19 @@ def nearest_differences(one: Detections, other: Detections, tolerance: Tolerance
 
     Returns:
         The largest differences of boxes in pixels and of scores, how many detections were looked at, and how many of them are
-        apart. Where nothing of the class is within half the box's longer side, there is no counterpart, and no difference.
+        apart. Where nothing of the class is within half the box's longer side, there is no counterpart, and no difference. What
+        is not a number is apart from everything.
     """
     lowest = tolerance.lowest
-    last = float(other.scores.min()) + min(tolerance.scores, SLACK) if len(other) >= len(one) > 0 else 0.0
-    best = np.argsort(-one.scores, kind="stable")
-    chosen = [i for rank, i in enumerate(best) if one.scores[i] >= max(PRESENT, last) and (rank < FEWEST or one.scores[i] >= lowest)]
+    last = float(np.nan_to_num(other.scores).min()) + min(tolerance.scores, SLACK) if len(other) >= len(one) > 0 else 0.0
+    ranked = np.nan_to_num(one.scores, nan=np.inf)  # first, so that it is looked at
+    best = np.argsort(-ranked, kind="stable")
+    chosen = [i for rank, i in enumerate(best) if ranked[i] >= max(PRESENT, last) and (rank < FEWEST or ranked[i] >= lowest)]
     boxes, scores, apart = 0.0, 0.0, 0
     for i in chosen:
         x1, y1, x2, y2 = one.boxes[i]
         away = np.where(other.class_ids == one.class_ids[i], abs(other.boxes - one.boxes[i]).max(axis=1), np.inf)
+        away[np.isnan(away) | np.isnan(other.scores - one.scores[i])] = np.inf
         nearest = float(away.min(initial=np.inf))
         if nearest > max(REACH, abs(x2 - x1) / 2, abs(y2 - y1) / 2):
             apart += 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from centernet.data.datasets.base import DetectionDataset
+from centernet.data.datasets.base import DetectionDataset, data_folder
 from centernet.data.rendering import draw_scene
 from centernet.errors import ConfigError, DataError, ExportError, OutputError
 from centernet.experiment import evaluate, parity, report
@@ -76,6 +76,8 @@ def evidence_of(assembly: Assembly, material: Material) -> Evidence:
     """Images to compare on: those that were named, else some of the validation split, else scenes drawn by rule."""
     dataset = None
     if material.data is not None:
+        if material.data.root is not None:
+            data_folder(Path(material.data.root).expanduser())  # a data set that draws itself must not do so for a misspelt folder
         dataset = open_split(material.data, "val")
         evaluate.check_classes(dataset.classes, assembly.description.classes, source=str(material.data.root))
     if material.images is not None:

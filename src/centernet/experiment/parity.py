@@ -223,7 +223,7 @@ def _compared(
         for one, other in ((want, have), (have, want)):
             box, score, number, lost = nearest_differences(one, other, tolerance)
             boxes, scores, compared, apart = max(boxes, box), max(scores, score), compared + number, apart + lost
-    largest = max(maps) if maps else None
+    largest = float(np.max(maps)) if maps else None  # of `max` one that is not a number can be lost
     return Difference(runtime=runtime, input_size=size, maps=largest, boxes=boxes, scores=scores, compared=compared, apart=apart)
 
 
