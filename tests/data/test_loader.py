@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 
@@ -80,6 +81,18 @@ def test_the_bytes_do_not_depend_on_how_workers_start_or_how_far_they_look_ahead
     together = make(global_batch=2, seed=5, workers=2, prefetch=5, epochs=3, start_method=start_method)
     for epoch in (0, 1, 2):
         assert copied(together.epoch(epoch)) == copied(alone.epoch(epoch))
+
+
+def test_workers_are_forked_from_a_process_whose_opencv_has_threads(make: Callable[..., Loader]) -> None:
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(4)
+        cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1500, 1500))  # they begin with the first large image
+        loader = make(global_batch=2, seed=5, workers=1, start_method="fork")
+        assert copied(loader.epoch(0)) == copied(make(global_batch=2, seed=5).epoch(0))
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(before)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

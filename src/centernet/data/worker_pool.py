@@ -11,6 +11,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing import util
 from time import monotonic
@@ -21,6 +22,7 @@ from centernet.data.parcel import Parcel
 from centernet.data.samples import LoaderError, Lost, Outcome, Source, Task, clear
 from centernet.data.worker import Worker
 from centernet.errors import CenterNetError
+from centernet.imaging import io
 
 LOG = logging.getLogger(__name__)
 
@@ -173,8 +175,10 @@ class WorkerPool:
             self._wake = -1  # a process forked later must not close what has this number then
 
     def _start_worker(self) -> None:
+        is_forked = self._context.get_start_method() == "fork"
         try:
-            worker = Worker(self._context, self._parcel, self._slots.memory, self._slots.batch, began=monotonic())
+            with io.without_threads() if is_forked else nullcontext():
+                worker = Worker(self._context, self._parcel, self._slots.memory, self._slots.batch, began=monotonic())
         except OSError as error:
             raise LoaderError(
                 f"only {len(self._workers)} of {self._num_workers} worker processes could be started: {error.strerror}; use fewer workers"

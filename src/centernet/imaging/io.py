@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +32,17 @@ def limit_threads(num_threads: int) -> None:
     if num_threads < 1:
         raise ValueError(f"num_threads is {num_threads}, expected >= 1")
     cv2.setNumThreads(num_threads)
+
+
+@contextmanager
+def without_threads() -> Iterator[None]:
+    """Let OpenCV end its own threads for a while: a process forked meanwhile would wait for ever for those that it does not have."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def read_image(path: str | os.PathLike[str]) -> Array:
