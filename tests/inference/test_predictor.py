@@ -80,6 +80,11 @@ def test_images_with_different_input_sizes_run_apart_and_come_back_in_order() ->
     np.testing.assert_allclose(np.concatenate([d.boxes for d in found]), boxes, atol=1e-4)
 
 
+def test_what_a_decoder_fills_up_with_is_no_detection(predictor) -> None:
+    assert len(predictor.predict(np.zeros((64, 64, 3), np.uint8))) == 0
+    assert [len(found) for found in predictor.predict_batch([square(), np.zeros((64, 64, 3), np.uint8)])] == [1, 0]
+
+
 def test_no_images_give_no_detections(predictor) -> None:
     assert predictor.predict([]) == []
     assert predictor.predict_batch([]) == []

@@ -176,7 +176,8 @@ class Predictor:
 
     def _finish(self, parts: list[Detections]) -> Detections:
         merged = parts[0] if self._merge is None else self._merge(parts)
-        return replace(merged, class_names=self.class_names)
+        # A decoder fills up with cells that are no peaks, and gives them score 0: which ones, and of which class, is chance.
+        return replace(merged.select(merged.scores > 0), class_names=self.class_names)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
