@@ -79,6 +79,6 @@ def train_test_draw(centernet: Command, config: Path, data: Path, folder: Path, 
     image = data / "JPEGImages" / "BloodImage_00007.jpg"
     drawn = centernet("demo", "--checkpoint", model, "--demo", image, "-o", folder / "demo", "--vis_thresh", "0.05")
     assert "1 images" in drawn.out
-    found = json.loads((folder / "demo" / "BloodImage_00007.json").read_text())
+    (found,) = [json.loads(text) for text in (folder / "demo" / "detections.jsonl").read_text().splitlines()]
     assert (found["height"], found["width"]) == (480, 640)
     assert (folder / "demo" / "BloodImage_00007.jpg").is_file()
