@@ -27,7 +27,7 @@ def test_every_file_of_a_folder_is_a_choice_but_not_its_interface(package: str) 
 def test_a_name_that_is_no_file_is_an_error_that_lists_the_files() -> None:
     with pytest.raises(ConfigError, match="backbones: 'resnt' is not there; did you mean 'resnet'"):
         plugins.load(BACKBONES, "resnt")
-    with pytest.raises(ConfigError, match="known: dla, dlav0, .*resnet"):
+    with pytest.raises(ConfigError, match=r"known: dla, dlav0, .*resnet"):
         plugins.load(BACKBONES, "os.path")
 
 

@@ -48,9 +48,14 @@ def deliver(assembly: Assembly, path: Path, options: ExportOptions, material: Ma
 
     Raises:
         ExportError: the file differs by more than is allowed; the report stays, the file does not, an older one survives.
-        ConfigError: int8 without images to calibrate with. DataError: images or data set cannot be read, or have other classes.
+        ConfigError: int8 without images to calibrate with, such images without int8, or AP that must rise.
+        DataError: images or data set cannot be read, or have other classes.
         DeviceError: what int8 needs is not installed. OutputError: a file cannot be written.
     """
+    if not material.max_drop >= 0:
+        raise ConfigError(f"--max-drop: found {material.max_drop:g}, expected AP points that the file may lose, 0 or more")
+    if material.calibration is not None and options.precision != "int8":
+        raise ConfigError(f"--calibration {material.calibration}: only --precision int8 is calibrated, found {options.precision}")
     if options.precision == "int8":
         quantization.check_installed(for_onnx=options.format == "onnx")
         if material.calibration is None and material.data is None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from centernet.errors import DeviceError
+from centernet.export.onnx import with_unsigned_activations
 from centernet.structures import Array
 
 
@@ -42,7 +43,7 @@ def quantized(model: Any, batches: Sequence[Array], *, ignored: Sequence[str], i
     nncf = _nncf()
     transform: Callable[[Array], Any] = (lambda batch: batch) if input_name is None else (lambda batch: {input_name: batch})
     with _quiet(), _only_core(core):
-        return nncf.quantize(
+        found = nncf.quantize(
             model,
             nncf.Dataset(list(batches), transform),
             subset_size=len(batches),
@@ -50,6 +51,7 @@ def quantized(model: Any, batches: Sequence[Array], *, ignored: Sequence[str], i
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=list(ignored), validate=False),
         )
+    return found if input_name is None else with_unsigned_activations(found)
 
 
 def _nncf() -> Any:
