@@ -110,5 +110,12 @@ class _Test:
         if not self.processes.rank:
             print(f"{path}: {report.protocol_line(protocol)}")
         metric = evaluate.metric_for(detector.assembly.task, dataset, config.data)
-        numbers = evaluate.evaluate(detector, dataset, metric, self.processes.communicator, on_bad_image=config.data.on_bad_image)
+        numbers = evaluate.evaluate(
+            detector,
+            dataset,
+            metric,
+            self.processes.communicator,
+            on_bad_image=config.data.on_bad_image,
+            sample_seconds=config.data.sample_seconds,
+        )
         return {**numbers, "protocol": protocol, "model": str(path)}, metric.detections_json()

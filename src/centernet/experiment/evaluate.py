@@ -54,6 +54,7 @@ def evaluate(
     communicator: Communicator,
     *,
     on_bad_image: Literal["stop", "skip"] = "stop",
+    sample_seconds: float | None = 120.0,
     is_shown: bool = True,
 ) -> dict[str, Any]:
     """The metric's numbers over the whole data set, the same on every process and for any number of them; collective.
@@ -61,10 +62,12 @@ def evaluate(
     Args:
         detector: each process has its own.
         metric: empty; holds all detections afterwards (`detections_json`).
+        on_bad_image, sample_seconds: see `read_ahead`.
         is_shown: whether rank 0 draws a progress bar.
     """
     shard = evaluation_shard(len(dataset), rank=communicator.rank, size=communicator.size)
-    samples = read_ahead(dataset, shard, on_bad_image=on_bad_image, ahead=2 * detector.batch_size + 4)
+    ahead = 2 * detector.batch_size + 4
+    samples = read_ahead(dataset, shard, on_bad_image=on_bad_image, sample_seconds=sample_seconds, ahead=ahead)
     shown = _progress(samples, total=len(shard), is_shown=is_shown and communicator.rank == 0)
 
     def predict(batch: list[Sample]) -> list[Detections]:
