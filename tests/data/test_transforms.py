@@ -114,6 +114,17 @@ def test_every_mistake_in_the_arguments_is_named() -> None:
     assert [line.partition(":")[0] for line in lines] == ["transforms.0.height", "transforms.0.width"]
 
 
+def test_an_argument_that_may_be_of_several_types_is_one_mistake() -> None:
+    text = mistake({"name": "Rotate", "limit": "far"})
+    assert text == "transforms.0.limit: found 'far', expected a valid tuple, or a valid number, unable to parse string as a number"
+
+
+def test_arguments_that_fit_but_do_not_work_are_shown() -> None:
+    assert mistake({"name": "RandomCrop", "height": 9000, "width": 8, "p": 0.5}).startswith(
+        "transforms.0: RandomCrop with height: 9000, width: 8: Crop size "
+    )
+
+
 def test_a_value_that_the_library_would_replace_by_its_default_is_an_error() -> None:
     assert mistake({"name": "RandomScale", "scale_limit": {"a": 1}}).startswith("transforms.0.scale_limit: ")
 

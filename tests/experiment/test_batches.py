@@ -1,7 +1,8 @@
-"""The loaders of an experiment: who makes the colours of their batches."""
+"""The loaders of an experiment: who makes the colours of their batches, and what became of their samples."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,28 @@ def test_batches_to_train_on_travel_as_bytes_where_the_device_colours_them(
     assert (arrays["image"].dtype == np.uint8) == is_bytes
     assert ("color" in arrays) == is_bytes
     assert next(iter(data.validation_loader.epoch(0))).arrays["image"].dtype == np.float32
+
+
+def test_bad_images_and_emptied_samples_are_counted_over_all_processes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two processes, one after the other: each tells the other what it saw."""
+    config = experiment(tmp_path, on_bad_image="skip")
+    training, validation = open_splits(config.data)
+    data = load(config, assemble(config, training.classes, training.normalization), training, validation, Single())
+    data.train_loader.bad_images, data.train_loader.num_emptied = {1: "1.jpg: damaged", 2: "2.jpg: damaged"}, 3
+
+    class Second(Single):
+        """Beside a process that saw images 0 and 1 and 5 emptied samples."""
+
+        def gather(self, value: Any) -> list[Any]:
+            return [{0, 1} if isinstance(value, set) else 5, value]
+
+    with caplog.at_level(logging.INFO):
+        data.tell_losses(Second())
+    assert [record.getMessage() for record in caplog.records] == [
+        "3 of 4 training images could not be used; others took their places",
+        "8 training samples lost all objects to a transform and were kept as empty images",
+    ]
+    caplog.clear()
+    data.train_loader.bad_images, data.train_loader.num_emptied = {}, 0
+    data.tell_losses(Single())
+    assert not caplog.records

@@ -175,7 +175,8 @@ def _check(library: ModuleType, config: TransformConfig, where: str) -> None:
     if not is_group:
         _check_needs(library, transform, f"{where}: {config.name}")
         transform.p = 1.0
-    _probe(_compose(library, [transform]), f"{where}: {config.name}")
+    given = ", ".join(f"{name}: {value}" for name, value in config.arguments.items() if name != "p")
+    _probe(_compose(library, [transform]), f"{where}: {config.name}" + (f" with {given}" if given else ""))
 
 
 def _check_needs(library: ModuleType, transform: Any, what: str) -> None:
@@ -206,8 +207,7 @@ def _make(library: ModuleType, config: TransformConfig, where: str) -> Any:
         return _strictly(kind, arguments)
     except Exception as error:  # whatever the library raises
         details = error.__cause__.errors() if isinstance(error.__cause__, ValidationError) else []
-        lines = [f"{where}{_explain(mistake)}" for mistake in details] or [f"{where}: {_text(error)}"]
-        raise ConfigError("\n".join(dict.fromkeys(lines))) from error
+        raise ConfigError("\n".join(f"{where}{line}" for line in _explain(details)) or f"{where}: {_text(error)}") from error
 
 
 def _strictly(kind: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
@@ -220,13 +220,23 @@ def _strictly(kind: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         return kind(**arguments)
 
 
-def _explain(mistake: ErrorDetails) -> str:
-    argument, text = "".join(f".{part}" for part in mistake["loc"][:1]), mistake["msg"]
-    if mistake["type"] == "missing":
-        return f"{argument}: is missing"
-    if mistake["type"] == "value_error":
-        return f"{argument}: {text.removeprefix('Value error, ')}" + (f", found {mistake['input']!r}" if argument else "")
-    return f"{argument}: found {mistake['input']!r}, expected {text.removeprefix('Input should be ')}"
+def _explain(mistakes: Sequence[ErrorDetails]) -> list[str]:
+    """A line for each argument; one that may be of several types has a mistake for each of them."""
+    lines: dict[str, str] = {}
+    for mistake in mistakes:
+        argument, text = (
+            "".join(f".{part}" for part in mistake["loc"][:1]),
+            mistake["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
+        )
+        if argument in lines:
+            lines[argument] += f", or {text}"
+        elif mistake["type"] == "missing":
+            lines[argument] = f"{argument}: is missing"
+        elif mistake["type"] == "value_error":
+            lines[argument] = f"{argument}: {text}" + (f", found {mistake['input']!r}" if argument else "")
+        else:
+            lines[argument] = f"{argument}: found {mistake['input']!r}, expected {text}"
+    return list(lines.values())
 
 
 def _compose(library: ModuleType, transforms: Sequence[Any]) -> Any:

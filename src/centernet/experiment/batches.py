@@ -33,6 +33,15 @@ class Data:
     validation_loader: Loader
     cache: ImageCache | None = None
 
+    def tell_losses(self, communicator: Communicator) -> None:
+        """Say how many images were of no use for training so far, and how many samples lost their objects. Collective."""
+        bad = set().union(*communicator.gather(set(self.train_loader.bad_images)))
+        num_emptied = sum(communicator.gather(self.train_loader.num_emptied))
+        if bad and communicator.rank == 0:
+            LOG.warning("%d of %d training images could not be used; others took their places", len(bad), len(self.training))
+        if num_emptied and communicator.rank == 0:
+            LOG.warning("%d training samples lost all objects to a transform and were kept as empty images", num_emptied)
+
     def close(self) -> None:
         """End the processes that prepare batches; say what the cache did."""
         self.train_loader.close()

@@ -32,7 +32,7 @@ class Shown:
     """What was drawn.
 
     files: the sheets. names: the image behind each sample. input_size: (height, width) in that epoch.
-    skipped: why samples were left out, a text each. num_emptied: samples all of whose objects a transform took.
+    skipped: why images were left out, a text each. num_emptied: samples all of whose objects a transform took.
     """
 
     files: tuple[Path, ...]
@@ -78,7 +78,7 @@ def show(config: ExperimentConfig, folder: Path, *, num_samples: int, epoch: int
         files=tuple(files),
         names=tuple(one.sample.name for one in fed),
         input_size=(grid.height, grid.width),
-        skipped=tuple(text for one in fed for text in one.skipped),
+        skipped=tuple(dict.fromkeys(text for one in fed for text in one.skipped)),
         num_emptied=sum(one.is_emptied for one in fed),
     )
 

@@ -116,6 +116,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
             _announce(config, assembly, data, place, [network_start, f"output: {folder}"])
         trainer = _trainer(config, assembly, data, step, folder, place)
         result = trainer.fit(progress)
+        data.tell_losses(communicator)
     return result.exit_code
 
 
@@ -226,7 +227,14 @@ def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Pl
     def measure(epoch: int) -> dict[str, float]:
         metric = evaluate.metric_for(assembly.task, data.validation, config.data)
         current = detector(assembly, place.machine, options)
-        found = evaluate.evaluate(current, data.validation, metric, place.communicator, on_bad_image=config.data.on_bad_image)
+        found = evaluate.evaluate(
+            current,
+            data.validation,
+            metric,
+            place.communicator,
+            on_bad_image=config.data.on_bad_image,
+            sample_seconds=config.data.sample_seconds,
+        )
         if place.communicator.rank == 0:
             protocol = report.protocol_text(current, metric=evaluate.protocol_of(config.data), num_images=len(data.validation))
             tqdm.write(f"epoch {epoch + 1}/{config.train.epochs}: AP with {report.protocol_line(protocol)}", file=sys.stderr)
