@@ -146,6 +146,20 @@ def test_a_folder_that_vanishes_costs_a_warning_and_no_run(store: DiskStore, cap
     assert "no more images are kept" in caplog.messages[0]
 
 
+def test_what_is_kept_can_be_counted_while_folders_vanish(store: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put(0, origin("/d/a.jpg"), image())
+    listed = os.scandir(store.folder)
+    monkeypatch.setattr(os, "scandir", lambda folder: listed if folder == store.folder else iter_of_a_lost_folder(folder))
+    assert store.filling().num_images == 0
+    monkeypatch.undo()
+    shutil.rmtree(store.folder)
+    assert (store.filling().num_images, store.filling().num_bytes) == (0, 0)
+
+
+def iter_of_a_lost_folder(folder: Path) -> None:
+    raise FileNotFoundError(folder)
+
+
 def test_relative_paths_and_names_of_any_kind_are_told_apart(store: DiskStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     store.put(0, origin("a.jpg"), image(value=3))

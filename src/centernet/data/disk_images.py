@@ -122,7 +122,7 @@ class DiskStore:
 
     def filling(self) -> Filling:
         """See `Store`; images and bytes of all data sets that share the folder."""
-        num_images = sum(entry.name.endswith(f".{self.form}") for group in _groups(self.folder) for entry in os.scandir(group))
+        num_images = sum(entry.name.endswith(f".{self.form}") for group in _groups(self.folder) for entry in _entries(group))
         return Filling(num_images, self._used(), self.budget)
 
     def _reserve(self, partial: Path, path: Path, origin: Origin, num_bytes: int) -> bool:
@@ -177,7 +177,9 @@ class DiskStore:
                 os.utime(group)
 
     def _used(self) -> int:
-        text = (self.folder / _USAGE).read_text()
+        text = ""
+        with contextlib.suppress(FileNotFoundError):  # the folder was removed meanwhile
+            text = (self.folder / _USAGE).read_text()
         return int(text) if text.isdigit() else _bytes_in(self.folder)
 
     def _note(self, used: int) -> None:
@@ -189,13 +191,22 @@ class DiskStore:
 
 
 def _groups(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """None where the folder is gone: another process may make room, or a user clear his caches."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
 
 
 def _bytes_in(folder: Path) -> int:
     total = 0
     for group in _groups(folder):
-        for entry in os.scandir(group):
+        for entry in _entries(group):
             with contextlib.suppress(FileNotFoundError):  # another process renames at this moment
                 total += entry.stat(follow_symlinks=False).st_size
     return total
