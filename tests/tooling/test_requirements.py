@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,28 @@ def assert_satisfied(wanted: list[str], pinned: dict[str, str]) -> None:
 
 def test_the_run_requirements_pin_what_setup_needs(declared: dict[str, Any]) -> None:
     assert_satisfied(declared["install_requires"], pins("requirements.txt"))
+
+
+def test_what_the_package_imports_at_once_is_declared(declared: dict[str, Any]) -> None:
+    """(An import inside a function may be of an extra.) Development tools bring packages that a user does not have."""
+    wanted = {canonicalize_name(Requirement(text).name) for text in declared["install_requires"]}
+    wanted.add("pydantic-core")  # what pydantic is made of
+    found: dict[str, Path] = {}
+    for path in (ROOT / "src" / "centernet").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            found |= {module.split(".")[0]: path for module in modules}
+    packages = packages_distributions()
+    foreign = {name: path for name, path in found.items() if name not in (*sys.stdlib_module_names, "centernet")}
+    assert "numpy" in foreign
+    missing = {
+        name: str(path)
+        for name, path in foreign.items()
+        if not wanted & {canonicalize_name(distribution) for distribution in packages.get(name, [name])}
+    }
+    assert not missing
 
 
 def test_every_extra_has_a_pinned_file(declared: dict[str, Any]) -> None:
