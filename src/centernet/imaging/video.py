@@ -37,12 +37,7 @@ class Frames:
         capture.release()
 
     def __iter__(self) -> Iterator[Array]:
-        capture = self._open()
-        try:
-            while (frame := capture.read())[0]:
-                yield frame[1]
-        finally:
-            capture.release()
+        yield from _frames(self._open())
 
     def _open(self) -> cv2.VideoCapture:
         if not self._path.is_file():
@@ -52,6 +47,15 @@ class Frames:
             raise DataError(f"{self._path}: no frame can be decoded; expected a video that FFmpeg reads")
         capture.release()
         return cv2.VideoCapture(str(self._path))
+
+
+def _frames(capture: cv2.VideoCapture) -> Iterator[Array]:
+    """All that comes, then the capture is released."""
+    try:
+        while (frame := capture.read())[0]:
+            yield frame[1]
+    finally:
+        capture.release()
 
 
 def read_frames(path: str | os.PathLike[str]) -> Frames:
@@ -88,12 +92,7 @@ class Camera:
             capture.release()
 
     def __iter__(self) -> Iterator[Array]:
-        capture = self._open()
-        try:
-            while (frame := capture.read())[0]:
-                yield frame[1]
-        finally:
-            capture.release()
+        yield from _frames(self._open())
 
     def _open(self) -> cv2.VideoCapture:
         level = cv2.setLogLevel(0)  # silent, instead of its five ways to say that there is no camera

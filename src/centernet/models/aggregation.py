@@ -21,6 +21,12 @@ def check_doubling(inputs: Sequence[FeatureSpec], *, fewest: int = 2) -> None:
         raise ValueError(f"expected {fewest} or more features that double in stride, found strides {strides}")
 
 
+def like_finest(inputs: Sequence[FeatureSpec], channels: int) -> FeatureSpec:
+    """What a neck promises that joins all levels to the finest one; ValueError as `check_doubling`."""
+    check_doubling(inputs)
+    return FeatureSpec(inputs[0].stride, channels)
+
+
 def iterative(maps: Sequence[nn.Variable], ops: Ops, *, factors: Sequence[int], project: Project, join: Join) -> list[nn.Variable]:
     """Join level after level to the finest one, which stays as it is.
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from centernet.errors import STRICT
-from centernet.models.aggregation import check_doubling
+from centernet.models.aggregation import like_finest
 from centernet.models.initial import fan_out_normal
 from centernet.models.ops import Ops
 from centernet.models.specs import FeatureSpec, scaled
@@ -30,8 +30,7 @@ def features(config: Config, inputs: list[FeatureSpec]) -> FeatureSpec:
     Raises:
         ValueError: the inputs are not two or more levels, each of twice the stride of the one before.
     """
-    check_doubling(inputs)
-    return FeatureSpec(inputs[0].stride, scaled(config.channels, config.width))
+    return like_finest(inputs, scaled(config.channels, config.width))
 
 
 def build(features: list[nn.Variable], ops: Ops, config: Config) -> nn.Variable:
