@@ -36,7 +36,7 @@ def cached_table(source: str, files: Sequence[Path], parse: Callable[[], Annotat
         parse: reads them.
     """
     key = _key(files)
-    folder = _folder()
+    folder = cache_folder()
     path = folder / f"{Path(source).stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}.npz"
     table = _load(path, source, key)
     if table is not None:
@@ -77,11 +77,12 @@ def exclusive(lock_path: Path) -> Iterator[None]:
 def lock_for(path: Path) -> Path:
     """Where to lock what is being made at `path`: in the cache's folder, so that nothing is left beside the data."""
     with contextlib.suppress(OSError):
-        _folder().mkdir(parents=True, exist_ok=True)
-    return _folder() / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}.lock"
+        cache_folder().mkdir(parents=True, exist_ok=True)
+    return cache_folder() / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]}.lock"
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
+    """Where this user keeps what can be made again: `$XDG_CACHE_HOME/centernet`, default `~/.cache/centernet`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "centernet"
 
 

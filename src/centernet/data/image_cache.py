@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass as config_dataclass
 
 from centernet.data import disk_images, memory, ram_images
+from centernet.data.cache import cache_folder
 from centernet.data.disk_images import DiskStore
 from centernet.data.image_store import Filling, Kept, Origin, Store, origin_of
 from centernet.data.images import Picture
@@ -253,7 +253,7 @@ def check_budget(budget: int, *, batch_bytes: int, num_images: int) -> None:
 
 def default_folder() -> Path:
     """Where images are kept on disk unless the configuration says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "centernet" / "images"
+    return cache_folder() / "images"
 
 
 def _counts_of(num_images: int) -> MemoryFile:

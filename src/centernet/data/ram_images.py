@@ -10,10 +10,10 @@ import numpy as np
 
 from centernet.data.image_store import Filling, Kept, Origin
 from centernet.data.memory_file import FIRST, MemoryFile
+from centernet.data.shared_memory import aligned
 from centernet.errors import ConfigError
 
 LOG = logging.getLogger(__name__)
-ALIGNMENT = 64  # of records, in bytes
 _RECORD = struct.Struct("=IqqqII")  # checksum of the path, bytes and time of the file, bytes kept, height, width
 _NUM_IMAGES, _USED = range(2)  # words after FIRST
 _TABLE = FIRST + 64
@@ -21,12 +21,12 @@ _TABLE = FIRST + 64
 
 def table_bytes(num_images: int) -> int:
     """What the store takes before it holds an image."""
-    return _aligned(_TABLE + 8 * num_images)
+    return aligned(_TABLE + 8 * num_images)
 
 
 def record_bytes(num_bytes: int) -> int:
     """What an image of so many bytes takes."""
-    return _aligned(_RECORD.size + num_bytes)
+    return aligned(_RECORD.size + num_bytes)
 
 
 class RamStore:
@@ -116,7 +116,3 @@ class RamStore:
 
     def __reduce__(self) -> tuple[type[RamStore], tuple[MemoryFile]]:
         return RamStore, (self.memory,)
-
-
-def _aligned(num_bytes: int) -> int:
-    return -(-num_bytes // ALIGNMENT) * ALIGNMENT
