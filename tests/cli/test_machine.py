@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from centernet.cli import machine, options
+from centernet.cli import machine, parsing
 from centernet.errors import ConfigError, WeightsError
 from centernet.experiment import detector, model_files
 from centernet.experiment.choice import Choice
@@ -23,7 +23,7 @@ OWN = describe(Choice(words={"arch": "resnet"}))
 
 
 def parse(*typed: str) -> Any:
-    return options.parse(options.make_parser("test", "text", program="test"), "test", typed)
+    return parsing.parse(parsing.make_parser("test", "text", program="test"), "test", typed)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from centernet.cli import options
+from centernet.cli import parsing
 from centernet.cli.options import OPTIONS
 from centernet.errors import ConfigError
 
@@ -73,15 +73,15 @@ OUR_NAMES = {
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines told to the user."""
     lines: list[str] = []
-    monkeypatch.setattr(options, "LOG", logging.Logger("test", logging.INFO))
+    monkeypatch.setattr(parsing, "LOG", logging.Logger("test", logging.INFO))
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    options.LOG.addHandler(handler)
+    parsing.LOG.addHandler(handler)
     return lines
 
 
 def parse(command: str, *typed: str) -> Any:
-    return options.parse(options.make_parser(command, "text", program=command), command, typed)
+    return parsing.parse(parsing.make_parser(command, "text", program=command), command, typed)
 
 
 @pytest.mark.parametrize("flag", PREDECESSORS)
@@ -94,7 +94,7 @@ def test_every_option_of_the_predecessor_is_accepted_by_every_command(said: list
         assert option.key == key
         assert vars(arguments)[option.dest] == meaning
         if key and flag not in ("--keep_res", "--fix_res"):
-            assert options.choice(arguments).keys == {key: meaning}
+            assert parsing.choice(arguments).keys == {key: meaning}
         has_effect = command in option.commands
         assert said == ([] if has_effect else [f"{option.flags[0]}: no effect on '{command}'"])
 
@@ -103,7 +103,7 @@ def test_every_option_of_the_predecessor_is_accepted_by_every_command(said: list
 def test_all_options_of_the_predecessor_can_be_typed_at_once(said: list[str], command: str) -> None:
     alone = {"--keep_res"}  # excludes --fix_res
     words = [word for flag, (value, *_) in PREDECESSORS.items() if flag not in alone for word in (flag, value) if word is not None]
-    chosen = options.choice(parse(command, *words))
+    chosen = parsing.choice(parse(command, *words))
     assert chosen.yaml == Path("x.yaml")
     assert len(said) == 1
     assert all(flag in said[0] for flag in IDLE_EVERYWHERE)
@@ -145,7 +145,7 @@ def test_options_are_never_guessed_from_their_beginning() -> None:
 
 
 def test_help_lists_what_has_a_meaning_and_hides_the_rest() -> None:
-    text = options.make_parser("demo", "text", program="demo").format_help()
+    text = parsing.make_parser("demo", "text", program="demo").format_help()
     assert "--vis_thresh" in text
     assert "--lr" not in text
     assert "--metric" not in text
@@ -163,17 +163,17 @@ def test_help_lists_what_has_a_meaning_and_hides_the_rest() -> None:
     ],
 )
 def test_height_and_width_beat_the_square_resolution(typed: list[str], size: tuple[int, int] | None) -> None:
-    assert options.choice(parse("train", *typed)).input_size == size
+    assert parsing.choice(parse("train", *typed)).input_size == size
 
 
 def test_half_an_input_size_is_an_error() -> None:
     with pytest.raises(ConfigError, match="give both"):
-        options.choice(parse("train", "--input_w", "64"))
+        parsing.choice(parse("train", "--input_w", "64"))
 
 
 def test_a_choice_holds_the_words_the_keys_and_the_assignments() -> None:
     typed = "ctdet --dataset coco --arch resnet --num_layers 34 --head_conv 0 --mixed_precision --seed 1 --batch_size 2 --data_dir ~/d"
-    chosen = options.choice(parse("train", *typed.split(), "--set", "train.epochs=3", "--set", "a.b=c"))
+    chosen = parsing.choice(parse("train", *typed.split(), "--set", "train.epochs=3", "--set", "a.b=c"))
     assert chosen.task == "ctdet"
     assert chosen.words == {"dataset": "coco", "arch": "resnet", "num_layers": 34, "head_conv": 0, "mixed_precision": True}
     assert chosen.keys == {"data.root": "~/d", "train.seed": 1, "train.batch_size": 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from centernet.cli.options import Parser
+from centernet.cli.parsing import Parser
 
 DESCRIPTION = """Change the layout of a parameter file, or its number of input channels. What is not asked for stays as it is.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from centernet.cli import options
+from centernet.cli import parsing, values
+from centernet.cli.options import OPTIONS
 from centernet.errors import ConfigError, did_you_mean
 
 SHOW = """Draw the samples a training begins with, as the network sees them, and the target heatmaps over them.
@@ -32,14 +33,14 @@ def main(typed: Sequence[str], *, program: str) -> int:
 
 def show(typed: Sequence[str], *, program: str) -> int:
     """Draw, and say what was drawn and what was not."""
-    parser = options.Parser(prog=program, description=SHOW)
+    parser = parsing.Parser(prog=program, description=SHOW)
     parser.set_defaults(task=None)
-    parser.add_argument("train_config", type=options.path, metavar="CONFIG", help="experiment as YAML")
-    for option in options.OPTIONS:
+    parser.add_argument("train_config", type=values.path, metavar="CONFIG", help="experiment as YAML")
+    for option in OPTIONS:
         if option.dest in ("data_dir", "output", "set"):
             option.add_to(parser, "data")
-    parser.add_argument("--samples", type=options.positive, default=DEFAULT_SAMPLES, metavar="N", help="how many (default: %(default)s)")
-    parser.add_argument("--epoch", type=options.from_zero, default=0, metavar="N", help="the epoch they begin (default: %(default)s)")
+    parser.add_argument("--samples", type=values.positive, default=DEFAULT_SAMPLES, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--epoch", type=values.from_zero, default=0, metavar="N", help="the epoch they begin (default: %(default)s)")
     arguments = parser.parse_args(typed)
 
     from centernet import config as configuration
@@ -47,7 +48,7 @@ def show(typed: Sequence[str], *, program: str) -> int:
     from centernet.experiment.output import default_folder
     from centernet.experiment.show import show as draw
 
-    experiment = choice.experiment(options.choice(arguments))
+    experiment = choice.experiment(parsing.choice(arguments))
     folder = vars(arguments).get("output") or default_folder(configuration.to_tree(experiment))
     shown = draw(experiment, folder, num_samples=arguments.samples, epoch=arguments.epoch)
     for text in shown.skipped:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from centernet.cli import machine, options
+from centernet.cli import machine, parsing
 from centernet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ OVERLAP = 8  # an overlap that was not typed is the tile divided by this
 
 def main(typed: Sequence[str], *, program: str) -> int:
     """Detect, write and report."""
-    parser = options.make_parser("demo", DESCRIPTION, program=program)
-    arguments = options.parse(parser, "demo", typed)
+    parser = parsing.make_parser("demo", DESCRIPTION, program=program)
+    arguments = parsing.parse(parser, "demo", typed)
     given = vars(arguments)
     # What can be wrong without a model is said before one is loaded.
     from centernet.experiment import selection

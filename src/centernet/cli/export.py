@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from centernet.cli import machine, options
+from centernet.cli import machine, parsing, values
 from centernet.cli.options import Option
 from centernet.errors import ConfigError, WeightsError
 
@@ -34,12 +34,12 @@ OWN = (
     Option(
         ("--decode",), "from pixels to boxes, scores and class ids, instead of from normalised images to raw heads", HERE, constant=True
     ),
-    Option(("--K",), "detections per image, with --decode", HERE, parse=options.positive),
+    Option(("--K",), "detections per image, with --decode", HERE, parse=values.positive),
     Option(
         ("--input-size", "--input_size"),
         "height and width of the input (default: the file's)",
         HERE,
-        parse=options.positive,
+        parse=values.positive,
         settings={"nargs": 2, "metavar": ("H", "W")},
     ),
     Option(("--dynamic",), "leave height and width open (multiples of 32); not for nnp", HERE, constant=True),
@@ -57,8 +57,8 @@ OWN = (
 
 def main(typed: Sequence[str], *, program: str) -> int:
     """Write the file, prove it, and say where it is."""
-    parser = options.make_parser("export", DESCRIPTION, program=program, extra=OWN)
-    arguments = options.parse(parser, "export", typed)
+    parser = parsing.make_parser("export", DESCRIPTION, program=program, extra=OWN)
+    arguments = parsing.parse(parser, "export", typed)
     given = vars(arguments)
     from centernet.experiment import delivery
     from centernet.experiment.export import ExportOptions
@@ -91,7 +91,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
 
 def _choice(arguments: argparse.Namespace) -> Choice:
     """What was typed, `--input-size` like the family's own options for it."""
-    chosen, typed = options.choice(arguments), vars(arguments).get("input_size")
+    chosen, typed = parsing.choice(arguments), vars(arguments).get("input_size")
     if typed is None:
         return chosen
     if chosen.input_size not in (None, tuple(typed)):
@@ -140,7 +140,7 @@ def _assembly(arguments: argparse.Namespace, chosen: Choice) -> Assembly:
     from centernet.experiment.assembly import from_description
     from centernet.weights.store import read_parameters
 
-    path: Path | None = next((options.path(word) for word in arguments.words if word != arguments.task), vars(arguments).get("checkpoint"))
+    path: Path | None = next((values.path(word) for word in arguments.words if word != arguments.task), vars(arguments).get("checkpoint"))
     if path is None:
         print("no --checkpoint: the weights are untrained")
         assembly = from_description(published.describe(chosen), source="command line")

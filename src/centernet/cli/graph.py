@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from centernet.cli import machine, options
+from centernet.cli import machine, parsing
 
 DESCRIPTION = """Draw a network's functions and variables as SVG. Needs Graphviz (the program `dot`).
 
@@ -14,14 +14,14 @@ DESCRIPTION = """Draw a network's functions and variables as SVG. Needs Graphviz
 
 def main(typed: Sequence[str], *, program: str) -> int:
     """Draw and say where it is."""
-    parser = options.make_parser("graph", DESCRIPTION, program=program)
-    arguments = options.parse(parser, "graph", typed)
+    parser = parsing.make_parser("graph", DESCRIPTION, program=program)
+    arguments = parsing.parse(parser, "graph", typed)
     given = vars(arguments)
     from centernet.experiment import family, graph, published
     from centernet.experiment.assembly import from_description
     from centernet.experiment.output import default_folder, make_folder
 
-    chosen = options.choice(arguments)
+    chosen = parsing.choice(arguments)
     path: Path | None = given.get("checkpoint")
     description = published.describe(chosen) if path is None else machine.description_of(path, chosen)
     words = family.words(description.experiment)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.cli import options
+from centernet.cli import parsing
 from centernet.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def open_detector(
     from centernet.experiment import choice as choices
     from centernet.experiment import detector, model_files
 
-    chosen = options.choice(arguments)
+    chosen = parsing.choice(arguments)
     description = description_of(path, chosen)
     config = (
         choices.experiment(chosen)

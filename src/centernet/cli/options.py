@@ -8,19 +8,12 @@ An option that was not typed is absent: only a typed one can override a file or 
 from __future__ import annotations
 
 import argparse
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
-from centernet.errors import ConfigError, did_you_mean
+from centernet.cli import values
 
-if TYPE_CHECKING:
-    from centernet.experiment.choice import Choice
-
-LOG = logging.getLogger(__name__)
 ALL = frozenset({"train", "test", "demo", "export", "graph", "data"})
 TRAIN, TEST, DEMO = frozenset({"train"}), frozenset({"test"}), frozenset({"demo"})
 INFERENCE = TEST | DEMO
@@ -52,80 +45,22 @@ class Option:
         else:
             arguments |= {"type": self.parse, "choices": self.choices}
             if self.choices is None:
-                arguments["metavar"] = METAVARS.get(self.parse, "TEXT")
+                arguments["metavar"] = values.METAVARS.get(self.parse, "TEXT")
         parser.add_argument(*self.flags, **(arguments | self.settings))
 
 
-def numbers(text: str) -> list[float]:
-    """`0.5,1,1.5` as a list of numbers."""
-    return [float(part) for part in text.split(",")]
-
-
-def words(text: str) -> list[str]:
-    """`car,traffic light` as a list of words."""
-    return [part.strip() for part in text.split(",")]
-
-
-def thresholds(text: str) -> dict[str, float]:
-    """`0.3` or `person=0.5,car=0.4` or `0.3,person=0.5` as numbers by name; the one without a name is called ''."""
-    parts = [part.rpartition("=") for part in text.split(",")]
-    named = {name.strip(): float(number) for name, _, number in parts}
-    if len(named) != len(parts):
-        raise ValueError
-    return named
-
-
-def gpu_ids(text: str) -> list[int]:
-    """`0,1` as a list of device numbers."""
-    return [int(part) for part in text.split(",")]
-
-
-def path(text: str) -> Path:
-    """A path; `~` is the home folder."""
-    return Path(text).expanduser()
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    number = int(text)
-    if number <= 0:
-        raise ValueError
-    return number
-
-
-def from_zero(text: str) -> int:
-    """A whole number from 0 on."""
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
-
-
-# Their names end up in error messages.
-numbers.__name__, gpu_ids.__name__ = "list of numbers X,Y,...", "list of devices N,M,..."
-positive.__name__, from_zero.__name__ = "positive number", "number from 0 on"
-words.__name__, thresholds.__name__ = "list of words A,B,...", "score X or list NAME=X,..."
-METAVARS: dict[Callable[[str], Any], str] = {
-    path: "PATH",
-    int: "N",
-    positive: "N",
-    from_zero: "N",
-    float: "X",
-    numbers: "X,Y,...",
-    gpu_ids: "N,M,...",
-    words: "A,B,...",
-    thresholds: "X|NAME=X,...",
-}
-
 OPTIONS: tuple[Option, ...] = (
     # Where things are
-    Option(("--train-config", "--config_file", "--config"), "experiment as YAML", ALL, parse=path),
+    Option(("--train-config", "--config_file", "--config"), "experiment as YAML", ALL, parse=values.path),
     Option(("--data_dir", "--data-dir"), "root folder of the data set", ALL, "data.root"),
     Option(
-        ("-o", "--output", "--save_dir", "--save-dir"), "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)", ALL, parse=path
+        ("-o", "--output", "--save_dir", "--save-dir"),
+        "output folder (made; default exp/TASK_DATASET_ARCH_LAYERS_TIME)",
+        ALL,
+        parse=values.path,
     ),
-    Option(("--checkpoint", "--trained_model_path"), "model file (.h5, .nnp, .onnx, .xml; train: start from it)", ALL, parse=path),
-    Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=path),
+    Option(("--checkpoint", "--trained_model_path"), "model file (.h5, .nnp, .onnx, .xml; train: start from it)", ALL, parse=values.path),
+    Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=values.path),
     Option(("--resume-from", "--resume_from"), "go on from checkpoint N, or from the 'latest' in the output folder", TRAIN),
     Option(
         ("--set",),
@@ -150,7 +85,7 @@ OPTIONS: tuple[Option, ...] = (
         RUNNING,
         choices=("auto", "cpu", "cuda", "cudnn"),
     ),
-    Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", RUNNING, parse=gpu_ids),
+    Option(("--gpus",), "GPUs to use, counted inside CUDA_VISIBLE_DEVICES; -1: none", RUNNING, parse=values.gpu_ids),
     Option(("--runtime",), "what runs the network on a CPU", INFERENCE, choices=("auto", "openvino", "nnabla", "onnxruntime")),
     Option(
         ("--precision",),
@@ -165,7 +100,10 @@ OPTIONS: tuple[Option, ...] = (
         choices=("latency", "throughput"),
     ),
     Option(
-        ("--processes",), "train with N processes of this machine, as `mpirun -n N`, but Ctrl-C writes a checkpoint", TRAIN, parse=positive
+        ("--processes",),
+        "train with N processes of this machine, as `mpirun -n N`, but Ctrl-C writes a checkpoint",
+        TRAIN,
+        parse=values.positive,
     ),
     # Training
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
@@ -193,11 +131,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.size_weight", float),
     # Test and demo
     Option(("--K",), "detections per image", RUNNING | frozenset({"export"}), "test.k", int),
-    Option(("--vis_thresh",), "lowest score shown (default 0.2), or one for each class: 0.3,person=0.5", DEMO, parse=thresholds),
-    Option(("--classes",), "show only these classes, by name", DEMO, parse=words),
+    Option(("--vis_thresh",), "lowest score shown (default 0.2), or one for each class: 0.3,person=0.5", DEMO, parse=values.thresholds),
+    Option(("--classes",), "show only these classes, by name", DEMO, parse=values.words),
     Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", RUNNING, "test.keep_resolution", constant=True),
     Option(("--fix_res",), "resize to the fixed input size (the default)", RUNNING, "test.keep_resolution", constant=False),
-    Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", numbers),
+    Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", values.numbers),
     Option(("--flip_test",), "also look at the mirror image, and average", RUNNING, "test.flip_test", constant=True),
     Option(("--nms",), "soft-NMS also at a single scale (always done with several)", RUNNING, "test.nms", constant=True),
     Option(
@@ -216,8 +154,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(("--debugger_theme",), "background of the heatmaps", DEMO, choices=("white", "black")),
     Option(("--demo",), "image, folder, 'PATTERN*.jpg', video file, webcam or webcam:N", DEMO),
-    Option(("--tile",), "look at large images in tiles of N x N pixels", DEMO, parse=positive),
-    Option(("--overlap",), "pixels that neighbouring tiles share (default an eighth of the tile)", DEMO, parse=from_zero),
+    Option(("--tile",), "look at large images in tiles of N x N pixels", DEMO, parse=values.positive),
+    Option(("--overlap",), "pixels that neighbouring tiles share (default an eighth of the tile)", DEMO, parse=values.from_zero),
     Option(("--track",), "number the objects of a video (extra 'track')", DEMO, constant=True),
     # Accepted for old command lines
     Option(("--reg_offset",), "accepted; giving it made the predecessor crash", frozenset(), constant=True),
@@ -225,91 +163,3 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--train_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=int),
     Option(("--eval_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=int),
 )
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose help keeps line breaks and whose options are never abbreviated."""
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
-
-    def parse_args(self, typed: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
-        """What was typed, options and words in any order.
-
-        Raises:
-            ConfigError: an option there is not, a value missing or wrong.
-        """
-        arguments, rest = self.parse_known_intermixed_args(typed)
-        unknown = next((word for word in rest if word.startswith("-")), None)
-        if unknown is not None:
-            flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
-            near = get_close_matches(unknown.partition("=")[0], flags, n=1)
-            self.error(f"{unknown}: no such option" + (f"; did you mean '{near[0]}'?" if near else ""))
-        if rest:
-            self.error(f"'{rest[0]}': one word too many")
-        return arguments
-
-    def error(self, message: str) -> NoReturn:
-        """As all other errors: one line, exit code 2."""
-        raise ConfigError(f"{message} (`{self.prog} --help` lists the options)")
-
-
-def make_parser(command: str, description: str, *, program: str, extra: Sequence[Option] = ()) -> Parser:
-    """The parser of one command: the task word, the family's options, and the command's own `extra` ones."""
-    parser = Parser(prog=program, description=description)
-    parser.add_argument("words", nargs="*", metavar="TASK", help="the task, for example ctdet (default: what file or configuration say)")
-    own = {flag for option in extra for flag in option.flags}
-    for option in (*extra, *OPTIONS):
-        if option in extra or own.isdisjoint(option.flags):
-            option.add_to(parser, command)
-    return parser
-
-
-def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namespace:
-    """The typed options; `task` is the task word or None. Options without a meaning for this command are named in one line.
-
-    Raises:
-        ConfigError: a word that is no task.
-    """
-    arguments = parser.parse_args(typed)
-    given = vars(arguments)
-    idle = [option.flags[0] for option in OPTIONS if option.dest in given and command not in option.commands]
-    if idle:
-        LOG.info("%s: no effect on '%s'", ", ".join(idle), command)
-    from centernet.experiment.choice import task_names  # here: --help must not wait for what it imports
-
-    known = task_names()
-    for word in arguments.words:
-        is_file = command == "export" and bool(Path(word).suffix)  # the family's `centernet export FILE`
-        if word not in known and not is_file:
-            if command == "demo" and Path(word).is_file():
-                raise ConfigError(f"--demo takes one image or pattern, found '{word}' too; put a pattern in quotes: --demo 'folder/*.jpg'")
-            raise ConfigError(f"'{word}' is not a task{did_you_mean(word, known)}")
-    arguments.task = next((word for word in arguments.words if word in known), None)
-    return arguments
-
-
-def choice(arguments: argparse.Namespace) -> Choice:
-    """Which experiment was typed.
-
-    Raises:
-        ConfigError: half an input size, or options that exclude each other.
-    """
-    from centernet.experiment.choice import FAMILY_WORDS, Choice
-
-    given = vars(arguments)
-    height, width = given.get("input_h", 0), given.get("input_w", 0)
-    square = given.get("input_res", 0)
-    height, width = (height if height > 0 else square), (width if width > 0 else square)
-    if (height > 0) != (width > 0):
-        raise ConfigError("--input_h and --input_w: give both, or --input_res for a square input")
-    if "keep_res" in given and "fix_res" in given:
-        raise ConfigError("--keep_res and --fix_res exclude each other")
-    return Choice(
-        task=arguments.task,
-        yaml=given.get("train_config"),
-        words={word: given[word] for word in FAMILY_WORDS if word in given},
-        keys={option.key: given[option.dest] for option in OPTIONS if option.key and option.dest in given},
-        assignments=given.get("set", []),
-        input_size=(height, width) if height > 0 else None,
-    )

@@ -11,7 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from centernet.cli.options import Parser, positive
+from centernet.cli.parsing import Parser
+from centernet.cli.values import positive
 from centernet.errors import CenterNetError, OutputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from centernet.cli import machine, options
+from centernet.cli import machine, parsing
 from centernet.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ shared among the processes."""
 
 def main(typed: Sequence[str], *, program: str) -> int:
     """Measure, print and write."""
-    parser = options.make_parser("test", DESCRIPTION, program=program)
-    arguments = options.parse(parser, "test", typed)
+    parser = parsing.make_parser("test", DESCRIPTION, program=program)
+    arguments = parsing.parse(parser, "test", typed)
     given = vars(arguments)
     if ("checkpoint" in given) == ("checkpoint_dir" in given):
         raise ConfigError("give one of --checkpoint FILE and --checkpoint_dir DIR")

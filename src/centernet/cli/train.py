@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from centernet.cli import launch, options
+from centernet.cli import launch, parsing
 from centernet.errors import ConfigError
 
 DESCRIPTION = """Train a detector.
@@ -18,8 +18,8 @@ DESCRIPTION = """Train a detector.
 
 def main(typed: Sequence[str], *, program: str) -> int:
     """Train; the exit code is 0, or 128 + the signal's number where one ended training early."""
-    parser = options.make_parser("train", DESCRIPTION, program=program)
-    arguments = options.parse(parser, "train", typed)
+    parser = parsing.make_parser("train", DESCRIPTION, program=program)
+    arguments = parsing.parse(parser, "train", typed)
     from centernet.experiment import choice, devices, processes, train  # here: --help must not wait for NNabla
 
     count: int = vars(arguments).get("processes", 1)
@@ -31,7 +31,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
         return launch.run_processes([sys.executable, "-m", "centernet", "train", *typed], count=count)
 
     given = vars(arguments)
-    chosen = options.choice(arguments)
+    chosen = parsing.choice(arguments)
     experiment = choice.experiment(chosen)
     return train.train(
         experiment,
