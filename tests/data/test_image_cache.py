@@ -27,6 +27,7 @@ from centernet.data.datasets.base import assemble
 from centernet.data.image_cache import CacheConfig, CachedImages, CacheSection, ImageCache, check_budget, default_folder, open_cache
 from centernet.data.images import ImageFiles
 from centernet.data.loader import Loader
+from centernet.data.memory_file import MemoryFile
 from centernet.data.pipeline import Pipeline
 from centernet.data.ram_images import RamStore, record_bytes, table_bytes
 from centernet.errors import STRICT, ConfigError, DataError, OutputError
@@ -199,10 +200,37 @@ def test_one_pickle_serves_several_processes_and_threads(kind: str, paths: list[
         thread.start()
     for thread in threads:
         thread.join()
+    pixels(copies[0], paths)  # keeps what nobody had the lock for
     filling = cache.usage().filling
     assert filling.num_images == NUM_IMAGES
     if kind == "ram":  # each image once, though eight threads came with it at a time
         assert filling.num_bytes == table_bytes(NUM_IMAGES) + sum(record_bytes(path.stat().st_size) for path in paths)
+
+
+def test_an_image_that_another_thread_is_writing_takes_no_second_space(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = opened("ram")
+    write, others_wrote = MemoryFile.write, []
+
+    def write_while_another_comes(memory: MemoryFile, parts: list[bytes | memoryview], start: int) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFile, "write", lambda *arguments: others_wrote.append(arguments))
+            np.testing.assert_array_equal(cache.images().picture(0, paths[0]).decode(), io.read_image(paths[0]))
+        return write(memory, parts, start)
+
+    monkeypatch.setattr(MemoryFile, "write", write_while_another_comes)
+    np.testing.assert_array_equal(cache.images().picture(0, paths[0]).decode(), io.read_image(paths[0]))
+    assert not others_wrote
+    assert cache.usage().filling.num_bytes == table_bytes(NUM_IMAGES) + record_bytes(paths[0].stat().st_size)
+
+
+def test_a_write_that_fails_leaves_the_image_to_the_next(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = opened("ram")
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFile, "write", lambda *arguments: False)
+        cache.images().picture(0, paths[0]).decode()
+    assert cache.usage().filling.num_images == 0
+    cache.images().picture(0, paths[0]).decode()
+    assert cache.usage().filling.num_images == 1
 
 
 @KINDS

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 0.02  # seconds: what the lock guards takes microseconds, so a longer wait means that its holder was stopped
+PATIENCE = 0.1  # seconds: what the lock guards takes microseconds, so a longer wait means that its holder was stopped
 _PAUSE = 0.0005
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
 import zlib
 
@@ -33,8 +34,9 @@ class RamStore:
     """First come, first kept, until the memory is full; nothing is thrown out, since every epoch wants every image once.
 
     Space is handed out under a lock, filled without one, and found only when its place is in the table: the last thing
-    written, eight bytes at once. So a reader needs no lock, and a process killed in between loses only the space. (Processors
-    that NNabla has Linux wheels for, x86-64, let nobody see the place before the bytes.)
+    written, eight bytes at once. So a reader needs no lock, and a process killed in between loses only the space. Meanwhile the
+    table has the process that fills it, as a negative number, which keeps others off while it lives. (Processors that NNabla has
+    Linux wheels for, x86-64, let nobody see the place before the bytes.)
     """
 
     def __init__(self, memory: MemoryFile) -> None:
@@ -74,7 +76,7 @@ class RamStore:
     def get(self, key: int, origin: Origin) -> Kept | None:
         """See `Store`; the bytes are the shared ones."""
         place = int(self._places[key])
-        if not place:
+        if place <= 0:
             return None
         path, num_bytes, modified, length, height, width = _RECORD.unpack_from(self.memory.view, place)
         if (path, num_bytes, modified) != (zlib.crc32(origin.path), origin.num_bytes, origin.modified):
@@ -91,28 +93,43 @@ class RamStore:
         if place is None:
             return False
         record = _RECORD.pack(zlib.crc32(origin.path), origin.num_bytes, origin.modified, len(image.data), *image.size)
+        is_written = False
         try:
             is_written = self.memory.write([record, image.data], place)
         except OSError as error:
             LOG.warning("data.cache: no more images are kept in memory: %s", error)
             self._is_broken = True
-            return False
-        if is_written:
-            self._places[key] = place
+        finally:
+            self._places[key] = place if is_written else 0
         return is_written
 
     def filling(self) -> Filling:
         """See `Store`; what the table takes counts."""
-        return Filling(int(np.count_nonzero(self._places)), int(self._head[_USED]), self.memory.num_bytes)
+        return Filling(int(np.count_nonzero(self._places > 0)), int(self._head[_USED]), self.memory.num_bytes)
 
     def _reserved(self, key: int, origin: Origin, space: int) -> int | None:
-        """The start of `space` bytes for this image alone; None where there are none, or another process was faster."""
+        """The start of `space` bytes for this image alone; None where there are none, or another thread or process was faster."""
         with self.memory.locked() as is_locked:
             place = int(self._head[_USED])
-            if not is_locked or place + space > self.memory.num_bytes or self.get(key, origin) is not None:
+            if not is_locked or place + space > self.memory.num_bytes or self._is_taken(key, origin):
                 return None
             self._head[_USED] = place + space
+            self._places[key] = -os.getpid()
             return place
+
+    def _is_taken(self, key: int, origin: Origin) -> bool:
+        place = int(self._places[key])
+        return _is_alive(-place) if place < 0 else self.get(key, origin) is not None
 
     def __reduce__(self) -> tuple[type[RamStore], tuple[MemoryFile]]:
         return RamStore, (self.memory,)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -121,7 +121,7 @@ def storm(seconds: str) -> object:
             num_killed += 1
     kept = {key: store.get(key, _origin(key)) for key in range(count)}
     wrong = [key for key, image in kept.items() if image is not None and bytes(image.data) != _content(key, sizes[key])]
-    places = sorted((int(place), record_bytes(sizes[key])) for key, place in enumerate(store._places) if place)
+    places = sorted((int(place), record_bytes(sizes[key])) for key, place in enumerate(store._places) if place > 0)
     overlaps = sum(start + space > following for (start, space), (following, _) in itertools.pairwise(places))
     with store.memory.locked() as is_locked:
         filling = store.filling()
