@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from centernet.errors import WeightsError
-from centernet.weights.safetensors_file import read_safetensors
+from centernet.weights.safetensors_file import read_safetensors, read_safetensors_shapes
 
 
 def write(path: Path, header: dict[str, Any], values: bytes) -> None:
@@ -35,6 +35,7 @@ def test_values_types_and_order_come_back(tmp_path: Path) -> None:
     assert found["a.count"] == 9
     np.testing.assert_array_equal(found["b"], half)
     found["b"][0] = 3  # its own memory
+    assert read_safetensors_shapes(tmp_path / "m.safetensors") == {"z.weight": (1, 3, 1, 2), "a.count": (), "b": (2,)}
 
 
 def test_a_file_cut_off_anywhere_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from centernet.errors import WeightsError
-from centernet.weights.torch_file import EXPANDED_LIMIT, WRAPPERS, read_torch
+from centernet.weights.torch_file import EXPANDED_LIMIT, WRAPPERS, read_torch, read_torch_shapes
 
 KERNEL = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
 COUNT = np.array(7, np.int64)
@@ -30,6 +30,14 @@ def test_values_types_and_order_come_back(tmp_path: Path, write_torch: Any, tens
     np.testing.assert_array_equal(found["conv.weight"], KERNEL)
     assert found["bn.num_batches_tracked"] == 7
     assert found["bn.num_batches_tracked"].dtype == np.int64
+
+
+def test_shapes_alone_are_read_without_the_values(tmp_path: Path, write_torch: Any, tensor: Any) -> None:
+    write_torch(tmp_path / "m.pth", {"state_dict": state(tensor)})
+    assert read_torch_shapes(tmp_path / "m.pth") == {"conv.weight": (2, 3, 2, 2), "bn.num_batches_tracked": ()}
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(WeightsError, match=r"text\.pth: not a PyTorch checkpoint"):
+        read_torch_shapes(tmp_path / "text.pth")
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from centernet.weights.torch_identify import architecture, head_channels
+from centernet.weights.torch_identify import architecture, head_channels, hidden_channels
 
 
 def resnet(counts: tuple[int, ...], **more: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -36,3 +36,12 @@ def test_heads_are_the_last_layers_by_name() -> None:
     stacked = {f"hp_offset.{stack}.1.{kind}": (2, 256, 1, 1) for stack in range(2) for kind in ("weight", "bias")}
     assert head_channels(stacked) == {"hp_offset": 2}
     assert head_channels({"fc.weight": (1000, 512), "fc.bias": (1000,)}) == {}
+
+
+def test_the_channels_inside_the_heads_are_those_of_their_first_layer() -> None:
+    last = {"hm.2.weight": (20, 256, 1, 1), "hm.2.bias": (20,)}
+    assert hidden_channels({"deconv_layers.0.weight": (512, 256, 4, 4), "hm.0.weight": (256, 64, 3, 3), **last}) == 256
+    stacked = {"hm.0.0.conv.weight": (128, 256, 3, 3), "hm.0.1.weight": (20, 128, 1, 1), "hm.0.1.bias": (20,)}
+    assert hidden_channels({"pre.0.conv.weight": (128, 3, 7, 7), **stacked}) == 128
+    assert hidden_channels({"hm.weight": (80, 64, 1, 1), "hm.bias": (80,)}) == 0
+    assert hidden_channels({"layer1.0.conv1.weight": (64, 64, 3, 3)}) is None

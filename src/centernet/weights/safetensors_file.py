@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -33,28 +35,48 @@ def read_safetensors(path: str | Path) -> dict[str, Array]:
     Raises:
         WeightsError: the file is missing, cut off, damaged, or has numbers of a type that is not in `TYPES`.
     """
-    path = Path(path)
+    with _opened(path) as (stream, size):
+        header = _header(stream, size)
+        values = memoryview(stream.read())
+        return {name: _array(name, entry, values) for name, entry in header.items()}
+
+
+def read_safetensors_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """As `read_safetensors`, but shapes alone, without reading the values.
+
+    Raises:
+        WeightsError: as `read_safetensors`; that values are cut off goes unnoticed.
+    """
+    with _opened(path) as (stream, size):
+        return {name: tuple(entry["shape"]) for name, entry in _header(stream, size).items()}
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, int]]:
+    """The file and its size; what reading it raises becomes a WeightsError that names it."""
+    path, size = Path(path), 0
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            yield stream, size
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such checkpoint") from error
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        header, values = _parts(content)
-        return {name: _array(name, entry, values) for name, entry in header.items() if name != METADATA}
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: not a safetensors file, or a damaged one ({len(content)} bytes): {error}") from error
+        raise WeightsError(f"{path}: not a safetensors file, or a damaged one ({size} bytes): {error}") from error
 
 
-def _parts(content: bytes) -> tuple[Mapping[str, Any], memoryview]:
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > len(content) - 8:
+def _header(stream: BinaryIO, size: int) -> dict[str, Any]:
+    """Name -> entry of every tensor; the values follow in the stream."""
+    start = stream.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > size - 8:
         raise ValueError(f"a header of {length} bytes does not fit")
-    header = json.loads(content[8 : 8 + length])
+    header = json.loads(stream.read(length))
     if not isinstance(header, dict):
         raise ValueError("the header is not a JSON object")
-    return header, memoryview(content)[8 + length :]
+    return {name: entry for name, entry in header.items() if name != METADATA}
 
 
 def _array(name: str, entry: Mapping[str, Any], values: memoryview) -> Array:

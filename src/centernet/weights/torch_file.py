@@ -6,6 +6,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,12 +33,34 @@ def read_torch(path: str | Path) -> dict[str, Array]:
     Raises:
         WeightsError: the file is missing, cut off, damaged or no checkpoint, or its pickle asks for code to be run.
     """
+    with _opened(path) as (stream, is_zip):
+        return _read_zip(stream) if is_zip else _read_legacy(stream)
+
+
+def read_torch_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """As `read_torch`, but shapes alone, without reading the values: quick for files of any size.
+
+    Raises:
+        WeightsError: as `read_torch`; that values are cut off may go unnoticed.
+    """
+    with _opened(path) as (stream, is_zip):
+        if is_zip:
+            with zipfile.ZipFile(stream) as archive:
+                tensors, _ = _zip_tensors(archive)
+        else:
+            tensors, _, _ = _legacy_tensors(stream)
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, bool]]:
+    """The file, and whether it is a zip; what reading it raises becomes a WeightsError that names it."""
     path = Path(path)
     try:
         with open(path, "rb") as stream:
             is_zip = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
             stream.seek(0)
-            return _read_zip(stream) if is_zip else _read_legacy(stream)
+            yield stream, is_zip
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such checkpoint") from error
     except Refused as error:
@@ -54,14 +77,8 @@ def read_torch(path: str | Path) -> dict[str, Array]:
 
 def _read_zip(stream: BinaryIO) -> dict[str, Array]:
     with zipfile.ZipFile(stream) as archive:
+        tensors, folder = _zip_tensors(archive)
         names = archive.namelist()
-        pickled = next((name for name in names if name.endswith("/data.pkl") and name.count("/") == 1), None)
-        if pickled is None:
-            raise ValueError(f"a zip file without data.pkl, with {_some(names)}")
-        folder = pickled.removesuffix("data.pkl")
-        if archive.getinfo(pickled).file_size > MAX_PICKLE:
-            raise ValueError(f"its pickle is longer than {MAX_PICKLE} bytes")
-        tensors = _state_dict(load(io.BytesIO(archive.read(pickled))))
         order = ">" if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") == b"big" else "<"
 
         def read(storage: Storage) -> bytes:
@@ -74,7 +91,29 @@ def _read_zip(stream: BinaryIO) -> dict[str, Array]:
         return _arrays(tensors, read, order)
 
 
+def _zip_tensors(archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], str]:
+    """The tensors of the state dict, and the folder their storages are in."""
+    names = archive.namelist()
+    pickled = next((name for name in names if name.endswith("/data.pkl") and name.count("/") == 1), None)
+    if pickled is None:
+        raise ValueError(f"a zip file without data.pkl, with {_some(names)}")
+    if archive.getinfo(pickled).file_size > MAX_PICKLE:
+        raise ValueError(f"its pickle is longer than {MAX_PICKLE} bytes")
+    return _state_dict(load(io.BytesIO(archive.read(pickled)))), pickled.removesuffix("data.pkl")
+
+
 def _read_legacy(stream: BinaryIO) -> dict[str, Array]:
+    tensors, types, order = _legacy_tensors(stream)
+    keys = load(stream)
+    if not isinstance(keys, list) or not set(map(str, keys)) <= set(types):
+        raise ValueError("the list of storages behind the pickle is not that of its tensors")
+    wanted = {tensor.storage.key for tensor in tensors.values()}
+    contents = dict(_legacy_storages(stream, [(str(key), types[str(key)]) for key in keys], wanted, order))
+    return _arrays(tensors, lambda storage: contents[storage.key], order)
+
+
+def _legacy_tensors(stream: BinaryIO) -> tuple[dict[str, Tensor], dict[str, StorageType], str]:
+    """The tensors of the state dict, the types of all storages by key, and the order of their bytes."""
     magic = load(stream)
     if magic != LEGACY_MAGIC:
         raise ValueError("a pickle, but without PyTorch's magic number in front")
@@ -84,13 +123,7 @@ def _read_legacy(stream: BinaryIO) -> dict[str, Array]:
     system = load(stream)
     order = ">" if isinstance(system, Mapping) and system.get("little_endian") is False else "<"
     types: dict[str, StorageType] = {}
-    tensors = _state_dict(load(stream, types))
-    keys = load(stream)
-    if not isinstance(keys, list) or not set(map(str, keys)) <= set(types):
-        raise ValueError("the list of storages behind the pickle is not that of its tensors")
-    wanted = {tensor.storage.key for tensor in tensors.values()}
-    contents = dict(_legacy_storages(stream, [(str(key), types[str(key)]) for key in keys], wanted, order))
-    return _arrays(tensors, lambda storage: contents[storage.key], order)
+    return _state_dict(load(stream, types)), types, order
 
 
 def _legacy_storages(

@@ -53,6 +53,14 @@ def head_channels(shapes: Shapes) -> dict[str, int]:
     return found
 
 
+def hidden_channels(shapes: Shapes) -> int | None:
+    """Channels between the two layers of the heads (`head_conv`), 0 where they have one layer; None where there are no heads."""
+    heads = head_channels(shapes)
+    hidden = re.compile(rf"({'|'.join(heads)})\.(0|\d\.0\.conv)\.weight")
+    counts = [shape[0] for key, shape in shapes.items() if heads and hidden.fullmatch(key)]
+    return (counts or [0])[0] if heads else None
+
+
 def _resnet(shapes: Shapes) -> str | None:
     blocks = (re.fullmatch(r"layer(\d)\.(\d+)\.conv1\.weight", key) for key in shapes)
     stages = [match[1] for match in blocks if match]

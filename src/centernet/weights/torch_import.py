@@ -6,17 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from centernet.errors import WeightsError
 from centernet.weights.match import Shapes
-from centernet.weights.safetensors_file import read_safetensors
+from centernet.weights.safetensors_file import read_safetensors, read_safetensors_shapes
 from centernet.weights.store import Array
-from centernet.weights.torch_file import read_torch
+from centernet.weights.torch_file import read_torch, read_torch_shapes
 from centernet.weights.torch_identify import architecture
 
+Value = TypeVar("Value")
+
 SAFETENSORS = ".safetensors"
+SUFFIXES = (".pth", ".pt", ".pkl", ".t7", ".tar", ".ckpt", ".bin", SAFETENSORS)
 PREFIX = "module."  # of models that were saved inside DataParallel
 COMMON_PREFIXES = ("model.", "net.", "network.", "backbone.", "_orig_mod.")  # taken off where every key has them
 TRUNK = "base."  # in front of a backbone's keys in a detector, not in the same backbone's ImageNet checkpoint
@@ -71,7 +75,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Array]:
     return read_safetensors(path) if Path(path).suffix == SAFETENSORS else read_torch(path)
 
 
-def plain(state: Mapping[str, Array], wanted: Iterable[str] = ()) -> dict[str, Array]:
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a file's name is one that PyTorch checkpoints have."""
+    return Path(path).suffix in SUFFIXES
+
+
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """As `read_checkpoint`, but shapes alone, which does not take the time of reading the values."""
+    return read_safetensors_shapes(path) if Path(path).suffix == SAFETENSORS else read_torch_shapes(path)
+
+
+def plain(state: Mapping[str, Value], wanted: Iterable[str] = ()) -> dict[str, Value]:
     """The same values under the keys that the model itself has, without what wraps it; `wanted` are the keys looked for."""
     keys = {key.removeprefix(PREFIX): key for key in state}
     wanted = set(wanted)
