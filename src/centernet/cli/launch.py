@@ -7,8 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -34,9 +35,10 @@ def run_processes(command: Sequence[str], *, count: int) -> int:
     arguments = [_mpirun(), "-n", str(count), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", *command]
     environment = {**AS_ROOT, **ONE_THREAD, **os.environ, MARK: "1"}
     # A session of its own: a Ctrl-C in the terminal must not reach mpirun before it is translated.
-    with subprocess.Popen(arguments, env=environment, start_new_session=True) as process, _translated(process) as received:
+    with _Translated() as signals, subprocess.Popen(arguments, env=environment, start_new_session=True) as process:
+        signals.meant_for(process)
         code = process.wait()
-    return 128 + received[0] if code and received else code
+    return 128 + signals.received[0] if code and signals.received else code
 
 
 def is_launched() -> bool:
@@ -52,19 +54,36 @@ def _mpirun() -> str:
     return found
 
 
-@contextmanager
-def _translated(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM to this process become SIGUSR1 to mpirun, the second of them SIGTERM; gives those received."""
-    received: list[int] = []
+class _Translated:
+    """SIGINT and SIGTERM to this process become SIGUSR1 to mpirun, the second of them SIGTERM; those before it runs too.
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(signal.SIGTERM if received else signal.SIGUSR1)
-        received.append(number)
+    received: their numbers.
+    """
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, pass_on) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._due: deque[signal.Signals] = deque()  # taken from both ends in one step each, since a signal may come between any two
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> _Translated:
+        self._previous = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def meant_for(self, process: subprocess.Popen[bytes]) -> None:
+        """Pass on what came until now and what will come."""
+        self._process = process
+        self._pass_on()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._due.append(signal.SIGTERM if self.received else signal.SIGUSR1)
+        self.received.append(number)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        with suppress(IndexError):
+            while self._process is not None:
+                self._process.send_signal(self._due.popleft())
