@@ -146,14 +146,15 @@ def _write_large(path: Path, *, num_images: int, num_objects: int, seed: int = 0
         file.write('], "categories": ' + json.dumps([{"id": i, "name": f"class {i}"} for i in range(1, 81)]) + "}")
 
 
-# The peak is read from /proc: that of `getrusage` starts at what the parent, here pytest, had when it forked.
+# Processor time, since others may have the machine's. The peak is read from /proc: that of `getrusage` starts at what the parent,
+# here pytest, had when it forked.
 _OPEN = """
 import re, sys, time
 from pathlib import Path
 from centernet.data.coco_json import read_coco_json
-began = time.perf_counter()
+began = time.process_time()
 annotations, classes = read_coco_json(Path(sys.argv[1])).select(None)
-seconds = time.perf_counter() - began
+seconds = time.process_time() - began
 peak = int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 print(seconds, peak, len(annotations), len(annotations.boxes), len(classes))
 """

@@ -21,7 +21,7 @@ def told(numbered: ModuleType, parcel: Parcel[Any], start_method: str) -> dict[s
     theirs.close()
     with ours:
         text: dict[str, Any] = ours.recv()
-    process.join(20)
+    process.join(240)
     process.close()
     return text
 

@@ -70,7 +70,7 @@ def test_another_process_sees_the_same_bytes_also_after_growing(numbered: Module
     ours.recv()
     shared.grow(5000)
     ours.send(5000)
-    process.join(20)
+    process.join(240)
     assert bytes(shared.buffer(5000)) == b"z" * 5000
     assert process.exitcode == 0
     for end in (ours, theirs):

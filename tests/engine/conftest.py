@@ -45,7 +45,7 @@ def start_mpirun() -> Callable[..., subprocess.Popen[str]]:
 def mpirun(start_mpirun: Callable[..., subprocess.Popen[str]]) -> Callable[..., Started]:
     """Run a program of `programs/` in some processes and return how it ended."""
 
-    def run(processes: int, program: str, *arguments: object, timeout: float = 120) -> Started:
+    def run(processes: int, program: str, *arguments: object, timeout: float = 240) -> Started:
         with start_mpirun(processes, program, *arguments) as process:
             try:
                 stdout, stderr = process.communicate(timeout=timeout)

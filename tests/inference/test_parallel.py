@@ -6,7 +6,7 @@ import pytest
 
 from centernet.inference.parallel import in_order
 
-PATIENCE = 20  # seconds until a test that waits in vain fails
+PATIENCE = 240  # seconds until a test that waits in vain fails
 
 
 @pytest.mark.parametrize("parallel", [1, 3])

@@ -60,7 +60,7 @@ def run(*words: object, folder: Path) -> str:
     """A program in a process of its own that cannot import this package."""
     (folder / "centernet.py").write_text("raise ImportError('a deployed program must not need this package')\n")
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    ended = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -89,7 +89,7 @@ def test_a_program_finds_what_the_package_finds(name: str, assembly: Assembly, p
 def nnabla_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def call(*words: object) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("nnabla_cli")), *map(str, words)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
 
     return call
 

@@ -25,7 +25,7 @@ Started = subprocess.CompletedProcess[str]
 def started(*command: object, **environment: str) -> Started:
     """A real process in the repository's folder."""
     words = [str(word) for word in command]
-    return subprocess.run(words, env=os.environ | AS_ROOT | environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(words, env=os.environ | AS_ROOT | environment, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
 @contextmanager

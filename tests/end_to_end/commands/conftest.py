@@ -116,7 +116,7 @@ def script(start: Callable[..., subprocess.Popen[str]]) -> Command:
 
     def run(name: str, *words: object, processes: int = 1, code: int = 0) -> Ended:
         with start(name, *words, processes=processes) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=240)
         ended = Ended(process.returncode, out, err)
         assert ended.code == code, ended.out + ended.err
         return ended
