@@ -106,3 +106,24 @@ def test_reading_a_choice_leaves_the_presets_alone() -> None:
     before = experiment(Choice(words={"arch": "resnet"}))
     experiment(Choice(words={"arch": "resnet", "head_conv": 8}, keys={"train.schedule.base_lr": 1.0}, input_size=(64, 64)))
     assert experiment(Choice(words={"arch": "resnet"})) == before
+
+
+def test_official_names_train_as_the_official_system_does_the_predecessors_as_that_one() -> None:
+    official = experiment(Choice(words={"arch": "resdcn_18"})).train
+    schedule = official.schedule
+    assert (schedule.kind, schedule.base_lr, schedule.warmup_epochs, schedule.lr_steps) == ("step", 1.25e-4, 0, (90, 120))
+    assert (official.epochs, official.batch_size) == (140, 32)
+    assert experiment(Choice(words={"arch": "dla_34", "dataset": "pascal"})).train.schedule.lr_steps == (45, 60)
+    for arch in ("resnet", "dlav0", "dlav0_34", "resnet_18"):
+        assert experiment(Choice(words={"arch": arch})).train.schedule.kind == "cosine"
+
+
+def test_a_whole_name_agrees_with_a_file_of_that_network_only() -> None:
+    own = {**described(FP)}
+    for arch in ("res_18", "resnet_18", "resnet", "res"):
+        assert from_description(Choice(words={"arch": arch}), own, source="m.h5").model == experiment(Choice(yaml=FP)).model
+    for arch in ("resdcn_18", "res_34", "dla_34"):
+        with pytest.raises(ConfigError, match=rf"^--arch {arch} was typed, but m\.h5 says arch res_18; [^\n]*$"):
+            from_description(Choice(words={"arch": arch}), own, source="m.h5")
+    with pytest.raises(ConfigError, match="--arch: 'resnest' is unknown; did you mean 'resnet'"):
+        from_description(Choice(words={"arch": "resnest"}), own, source="m.h5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from centernet.errors import ConfigError
 from centernet.experiment import family
 from centernet.experiment.choice import Choice, experiment
 from centernet.experiment.schema import ExperimentConfig
+from centernet.models import architectures
 
 CFG = Path(__file__).resolve().parents[2] / "cfg"
 
@@ -142,3 +144,53 @@ def test_every_depth_the_family_names_is_a_depth_of_the_backbone() -> None:
         for depth in parts["layers"]:
             tree: Any = family.preset("coco", arch, depth)["model"]
             assert tree["backbone"].get("num_layers", depth) == depth
+
+
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+def test_every_architecture_is_a_valid_experiment_that_is_called_by_its_name(name: str) -> None:
+    found = config.to_tree(experiment(Choice(words={"arch": name})))
+    one = architectures.get(name)
+    assert architectures.find(found["model"]) is one
+    assert family.short_name(found) == re.sub("^res_(?=[0-9])", "resnet_", name)  # which keeps the predecessor's word
+    assert found["model"]["head"]["hidden_channels"] == one.hidden_channels
+
+
+@pytest.mark.parametrize(
+    ("arch", "num_layers", "name"),
+    [
+        ("resnet", None, "res_18"),
+        ("resnet", 101, "res_101"),
+        ("res", 34, "res_34"),
+        ("resdcn", 101, "resdcn_101"),
+        ("dla", None, "dla_34"),
+        ("dlav0", 34, "dlav0_34"),
+        ("hourglass", None, "hourglass_104"),
+        ("hourglass", 52, "hourglass_52"),
+        ("res_50", 50, "res_50"),
+        ("resnext50_32x4d", None, "resnext_50"),
+        ("mobilenet_v2", None, "mobilenet_v2"),
+    ],
+)
+def test_an_architecture_is_a_whole_name_or_a_family_and_its_depth(arch: str, num_layers: int | None, name: str) -> None:
+    assert family.architecture(arch, num_layers).name == name
+
+
+@pytest.mark.parametrize(
+    ("arch", "num_layers", "said"),
+    [
+        ("resdcn", 20, "--num_layers: found 20, but resdcn is built with 18, 34, 50, 101, 152 layers"),
+        ("res_50", 18, "--num_layers: found 18, but --arch res_50 says how deep it is; leave --num_layers out"),
+        ("mobilenet_v2", 18, "--num_layers: found 18, but --arch mobilenet_v2 says how deep it is"),
+        ("resdcn18", None, "--arch: 'resdcn18' is unknown; did you mean 'resdcn_18'"),
+        ("yolo", None, "--arch: 'yolo' is unknown; known: .*resnet, .*wide_resnet"),
+    ],
+)
+def test_an_architecture_that_is_not_there_is_named(arch: str, num_layers: int | None, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        family.architecture(arch, num_layers)
+
+
+def test_a_network_without_a_name_is_called_by_its_plugins() -> None:
+    tree = {"model": {"backbone": {"name": "mobilenet_v2"}, "neck": {"name": "resdcn"}}}
+    assert family.short_name(tree) == "mobilenet_v2_resdcn"
+    assert family.short_name({"model": {"backbone": {"name": "mobilenet_v2"}, "neck": {"name": "fpn"}}}) == "mobilenet_v2_fpn"

@@ -24,9 +24,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
     chosen = parsing.choice(arguments)
     path: Path | None = given.get("checkpoint")
     description = published.describe(chosen) if path is None else machine.description_of(path, chosen)
-    words = family.words(description.experiment)
     folder = make_folder(given.get("output") or default_folder(description.experiment))
-    target = folder / f"{words['arch']}_{words['num_layers']}_graph.svg"
+    target = folder / f"{family.short_name(description.experiment)}_graph.svg"
     assembly = from_description(description, source=str(path or "command line"))
     print(f"wrote {graph.draw(assembly, target)}")
     return 0

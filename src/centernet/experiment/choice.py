@@ -14,6 +14,7 @@ from centernet.errors import ConfigError
 from centernet.experiment import family
 from centernet.experiment.assembly import TASKS
 from centernet.experiment.schema import ExperimentConfig
+from centernet.models import architectures
 
 FAMILY_WORDS = ("dataset", "arch", "num_layers", "head_conv", "mixed_precision", "channel_last")
 COMMAND_LINE = "command line"
@@ -21,6 +22,8 @@ TRAIN_DEFAULTS: dict[str, Tree] = {
     "coco": {"epochs": 140, "batch_size": 32, "schedule": {"lr_steps": [90, 120]}},
     "pascal": {"epochs": 70, "batch_size": 32, "schedule": {"lr_steps": [45, 60]}},
 }
+# What the official system does where nothing is said; the architectures of its names, and ours, are trained so.
+OFFICIAL_DEFAULTS: Tree = {"schedule": {"kind": "step", "base_lr": 1.25e-4, "warmup_epochs": 0}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +100,8 @@ def _base(choice: Choice) -> tuple[Tree, str]:
         raise ConfigError("which experiment? Give --train-config FILE.yaml, or --dataset, --arch and --num_layers")
     words = choice.words
     dataset, arch = words.get("dataset", "coco"), words.get("arch", "resnet")
-    tree = family.preset(dataset, arch, words.get("num_layers", family.default_depth(arch)))
-    tree["train"] = configuration.merge({}, TRAIN_DEFAULTS[dataset])
+    tree = family.preset(dataset, arch, words.get("num_layers"))
+    tree["train"] = configuration.merge(TRAIN_DEFAULTS[dataset], {} if family.is_predecessors_word(arch) else OFFICIAL_DEFAULTS)
     tree = _with_hidden_channels(tree, choice)
     precision = {**(family.MIXED_PRECISION if words.get("mixed_precision") else {})}
     if words.get("mixed_precision"):
@@ -123,10 +126,27 @@ def _with_input_size(tree: Tree, choice: Choice) -> Tree:
 
 def check_agreement(choice: Choice, tree: Mapping[str, Any], source: str) -> None:
     """ConfigError where a typed word of the family contradicts the tree of a YAML or model file."""
+    said = family.words(tree)
+    typed = {**choice.words}
+    if "arch" in typed:
+        said, typed = _in_typed_words(said, typed, tree)
     lines = [
         f"--{word} {choice.words[word]} was typed, but {source} says {word} {value}; leave the option out, or use another file"
-        for word, value in family.words(tree).items()
-        if choice.words.get(word) not in (None, -1, value)
+        for word, value in said.items()
+        if typed.get(word) not in (None, -1, value)
     ]
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _in_typed_words(said: Mapping[str, Any], typed: Mapping[str, Any], tree: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The words of a tree and those that were typed, the architecture in the terms that were typed: a whole name, or a family.
+
+    Raises:
+        ConfigError: the architecture that was typed is unknown.
+    """
+    asked = family.architecture(typed["arch"], typed.get("num_layers"))
+    if family.is_name(typed["arch"]):
+        own = architectures.find(tree["model"])
+        return {**said, "arch": own.name if own else said["arch"]}, {**typed, "arch": asked.name, "num_layers": None}
+    return dict(said), {**typed, "arch": family.words({"model": asked.sections})["arch"]}

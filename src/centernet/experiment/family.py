@@ -11,18 +11,12 @@ from typing import Any
 from centernet import config
 from centernet.config import Tree
 from centernet.errors import ConfigError, did_you_mean
+from centernet.models import architectures
+from centernet.models.architectures import Architecture
 
-# What a published network of each architecture is made of, and the depths it is built in.
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "resnet": {
-        "layers": (18, 34, 50, 101, 152),
-        "model": {"backbone": {"name": "resnet"}, "neck": {"name": "deconv"}, "head": {"name": "conv", "hidden_channels": 64}},
-    },
-    "dlav0": {
-        "layers": (34,),
-        "model": {"backbone": {"name": "dlav0"}, "neck": {"name": "dlav0_up"}, "head": {"name": "conv", "hidden_channels": 256}},
-    },
-}
+# The predecessor's words for an architecture, and the families they are here.
+PREDECESSORS = {"resnet": "res", "dlav0": "dlav0"}
+ARCHITECTURES: dict[str, dict[str, Any]] = {word: {"layers": architectures.depths(family)} for word, family in PREDECESSORS.items()}
 
 # What each family of data sets fixes besides its files.
 DATASETS: dict[str, Tree] = {
@@ -55,7 +49,7 @@ PREDECESSOR_SECTIONS = ("dataset", "learning_rate_config", "mixed_precision")
 MIXED_PRECISION: Tree = {"compute": "half", "pad_input_to": 4}  # what the predecessor's one flag switches on
 
 
-def preset(dataset: object, arch: object, num_layers: object, *, said: Sequence[str] = WORDS) -> Tree:
+def preset(dataset: object, arch: object, num_layers: object = None, *, said: Sequence[str] = WORDS) -> Tree:
     """The sections `task`, `data` and `model` of a published experiment.
 
     Args:
@@ -65,7 +59,7 @@ def preset(dataset: object, arch: object, num_layers: object, *, said: Sequence[
         ConfigError: dataset or architecture is unknown, or the architecture is not built that deep.
     """
     known = _known(dataset, DATASETS, said[0])
-    return {"task": {"name": "ctdet"}, "data": dict(DATASETS[known]), "model": _model(arch, num_layers, said=said)}
+    return {"task": {"name": "ctdet"}, "data": dict(DATASETS[known]), "model": architecture(arch, num_layers, said=said).sections}
 
 
 def _known(name: object, table: Mapping[str, Any], said: str) -> str:
@@ -74,38 +68,71 @@ def _known(name: object, table: Mapping[str, Any], said: str) -> str:
     return name
 
 
-def _model(arch: object, num_layers: object, *, said: Sequence[str]) -> Tree:
-    arch = _known(arch, ARCHITECTURES, said[1])
-    depths = ARCHITECTURES[arch]["layers"]
-    if num_layers not in depths:
-        raise ConfigError(f"{said[2]}: found {num_layers!r}, but {arch} is built with {', '.join(map(str, depths))} layers")
-    tree: Tree = {section: dict(options) for section, options in ARCHITECTURES[arch]["model"].items()}
-    if len(depths) > 1:
-        tree["backbone"]["num_layers"] = num_layers
-    return tree
+def architecture(arch: object, num_layers: object = None, *, said: Sequence[str] = WORDS) -> Architecture:
+    """What `--arch` and `--num_layers` name: a whole name (`resdcn_18`), or a family (`resdcn`, `resnet`) and its depth.
+
+    Args:
+        num_layers: None: the family's usual one. said: as in `preset`.
+
+    Raises:
+        ConfigError: there is no such architecture, or it is not built that deep.
+    """
+    if not isinstance(arch, str):
+        raise ConfigError(f"{said[1]}: '{arch}' is unknown{architectures.nearest(str(arch), *PREDECESSORS)}")
+    family = PREDECESSORS.get(arch, arch)
+    depths = architectures.depths(family)
+    if depths:
+        depth = depths[0] if num_layers is None else num_layers
+        if depth not in depths:
+            raise ConfigError(f"{said[2]}: found {num_layers!r}, but {arch} is built with {', '.join(map(str, depths))} layers")
+        return architectures.get(f"{family}_{depth}")
+    if not is_name(arch):
+        raise ConfigError(f"{said[1]}: '{arch}' is unknown{architectures.nearest(arch, *PREDECESSORS)}")
+    found = architectures.get(arch)
+    if num_layers not in (None, found.num_layers):
+        raise ConfigError(f"{said[2]}: found {num_layers!r}, but {said[1]} {arch} says how deep it is; leave {said[2]} out")
+    return found
 
 
-def default_depth(arch: str) -> int:
-    """The depth meant when only `--arch` is given."""
-    return int(ARCHITECTURES[arch]["layers"][0]) if arch in ARCHITECTURES else 18
+def is_predecessors_word(arch: object) -> bool:
+    """Whether the predecessor has networks of this name."""
+    return arch in PREDECESSORS or arch in {f"{word}_{depth}" for word, row in ARCHITECTURES.items() for depth in row["layers"]}
+
+
+def is_name(arch: object) -> bool:
+    """Whether a word is the whole name of an architecture, its depth included."""
+    return arch in architectures.ARCHITECTURES or arch in architectures.ALIASES
 
 
 def words(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """What the family calls the data set, backbone, depth and hidden channels of an experiment's tree; None where it has no word.
+    """What the family calls the data set, architecture, depth and hidden channels of an experiment's tree; None where it has no word.
 
     The precision too, where the tree says how to train: a model file runs in any.
     """
     data = tree.get("data", {}).get("dataset", {}).get("name")
-    backbone = tree.get("model", {}).get("backbone", {})
-    arch = backbone.get("name")
-    depths = ARCHITECTURES[arch]["layers"] if arch in ARCHITECTURES else (None,)
+    model = tree.get("model", {})
     return {
         "dataset": next((word for word, sections in DATASETS.items() if sections["dataset"]["name"] == data), data),
-        "arch": arch,
-        "num_layers": backbone.get("num_layers", depths[0]),
-        "head_conv": tree.get("model", {}).get("head", {}).get("hidden_channels"),
+        **_architecture_words(model),
+        "head_conv": model.get("head", {}).get("hidden_channels"),
         **_precision_words(tree),
     }
+
+
+def _architecture_words(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The predecessor's words where it has them; of what has no name, those of the plug-ins."""
+    found = architectures.find(model)
+    if found is not None:
+        word = next((word for word, family in PREDECESSORS.items() if family == found.family), found.family)
+        return {"arch": word, "num_layers": found.num_layers}
+    parts = [model.get(part, {}).get("name") for part in ("backbone", "neck")]
+    return {"arch": "_".join(filter(None, parts)) or None, "num_layers": model.get("backbone", {}).get("num_layers")}
+
+
+def short_name(tree: Mapping[str, Any]) -> str:
+    """`resnet_18`: what files of an experiment's network are called."""
+    named = words(tree)
+    return "_".join(str(named[word]) for word in ("arch", "num_layers") if named[word] is not None)
 
 
 def _precision_words(tree: Mapping[str, Any]) -> dict[str, bool]:

@@ -14,10 +14,9 @@ from centernet.experiment import family
 
 def default_folder(experiment: Mapping[str, Any]) -> Path:
     """`exp/{task}_{dataset}_{arch}_{layers}_{time}` below the current folder, for an experiment's tree."""
-    words = family.words(experiment)
     now = datetime.now().strftime("%Y%m%d%H%M%S")
-    parts = [experiment.get("task", {}).get("name"), words["dataset"], words["arch"], words["num_layers"], now]
-    return Path("exp") / "_".join(str(part) for part in parts if part is not None)
+    parts = [experiment.get("task", {}).get("name"), family.words(experiment)["dataset"], family.short_name(experiment), now]
+    return Path("exp") / "_".join(str(part) for part in parts if part)
 
 
 def make_folder(folder: Path) -> Path:
