@@ -33,8 +33,8 @@ def test_the_help_of_an_action_lists_its_options(capsys: pytest.CaptureFixture[s
         (["show", "gone.yaml"], "gone.yaml: no such configuration file"),
         (["show", "a.yaml", "b.yaml"], "'b.yaml': one word too many"),
         (["show", "a.yaml", "--sample", "3"], "--sample: no such option; did you mean '--samples'?"),
-        (["show", "a.yaml", "--samples", "0"], "argument --samples: invalid positive number value: '0'"),
-        (["show", "a.yaml", "--epoch", "-1"], "argument --epoch: invalid number from 0 on value: '-1'"),
+        (["show", "a.yaml", "--samples", "0"], "--samples: expected a whole number above 0, found '0'"),
+        (["show", "a.yaml", "--epoch", "-1"], "--epoch: expected a whole number from 0 on, found '-1'"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from centernet.cli import parsing
+from centernet.cli import options, parsing
 from centernet.cli.options import OPTIONS
 from centernet.errors import ConfigError
+from centernet.experiment.choice import Choice, experiment
 
 FAMILY = ("train", "test", "demo", "export", "graph")
 
@@ -142,6 +144,32 @@ def test_other_names_mean_the_same(names: tuple[str, ...]) -> None:
 def test_options_are_never_guessed_from_their_beginning() -> None:
     with pytest.raises(ConfigError, match="--num_layer: no such option; did you mean '--num_layers'"):
         parse("train", "--num_layer", "18")
+
+
+def test_an_error_names_the_option_as_it_was_typed() -> None:
+    for name in ("--num_epochs", "--epochs"):
+        with pytest.raises(
+            ConfigError, match=rf"^{name}: expected a whole number above 0, found '0' \(`train --help` lists the options\)$"
+        ):
+            parse("train", name, "0")
+        with pytest.raises(ConfigError, match=rf"^{name}: expected a whole number above 0, found '0'"):
+            parse("train", f"{name}=0")
+        with pytest.raises(ConfigError, match=rf"^{name}: expected one argument"):
+            parse("train", name)
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.key and option.constant is None], ids=lambda o: o.flags[0])
+def test_a_value_that_an_option_takes_is_one_that_its_key_takes(option: options.Option) -> None:
+    """So that an error names what was typed, not the key it would have been written to."""
+    num_taken = 0
+    for text in ("-1", "-0.1", "0", "0.5", "1", "1.5", "7", "181", "200", "nan", "inf", "-inf", "", "x", "0,1", "0.5,1"):
+        try:
+            value = option.parse(text)
+        except ArgumentTypeError:
+            continue
+        num_taken += 1
+        experiment(Choice(words={"arch": "resnet"}, keys={option.key: value}))
+    assert num_taken
 
 
 def test_help_lists_what_has_a_meaning_and_hides_the_rest() -> None:

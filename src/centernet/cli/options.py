@@ -29,7 +29,7 @@ class Option:
     commands: frozenset[str]
     key: str = ""
     parse: Callable[[str], Any] = str
-    choices: tuple[Any, ...] | None = None
+    choices: tuple[Any, ...] = ()  # instead of `parse`
     constant: Any = None  # for options that take no value: what giving them means
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -42,10 +42,10 @@ class Option:
         arguments["help"] = self.help if command in self.commands else argparse.SUPPRESS
         if self.constant is not None:
             arguments |= {"action": "store_const", "const": self.constant}
+        elif self.choices:
+            arguments |= {"type": values.one_of(self.choices), "metavar": f"{{{','.join(map(str, self.choices))}}}"}
         else:
-            arguments |= {"type": self.parse, "choices": self.choices}
-            if self.choices is None:
-                arguments["metavar"] = values.METAVARS.get(self.parse, "TEXT")
+            arguments |= {"type": self.parse, "metavar": values.METAVARS.get(self.parse, "TEXT")}
         parser.add_argument(*self.flags, **(arguments | self.settings))
 
 
@@ -71,13 +71,13 @@ OPTIONS: tuple[Option, ...] = (
     # Which network
     Option(("--dataset",), "family of the data set: coco, pascal", ALL),
     Option(("--arch",), "backbone and neck: resnet, dlav0", ALL),
-    Option(("--num_layers",), "depth of the backbone", ALL, parse=int),
-    Option(("--head_conv",), "hidden channels of the heads; -1: 256 for dlav0, 64 for resnet; 0: none", ALL, parse=int),
+    Option(("--num_layers",), "depth of the backbone", ALL, parse=values.positive),
+    Option(("--head_conv",), "hidden channels of the heads; -1: 256 for dlav0, 64 for resnet; 0: none", ALL, parse=values.from_minus_one),
     Option(("--mixed_precision",), "half precision, inputs padded to 4 channels", ALL, constant=True),
     Option(("--channel_last",), "NHWC layout", ALL, constant=True),
-    Option(("--input_res",), "input height and width", ALL, parse=int),
-    Option(("--input_h",), "input height", ALL, parse=int),
-    Option(("--input_w",), "input width", ALL, parse=int),
+    Option(("--input_res",), "input height and width", ALL, parse=values.side),
+    Option(("--input_h",), "input height", ALL, parse=values.side),
+    Option(("--input_w",), "input width", ALL, parse=values.side),
     # Which machine
     Option(
         ("--extension_module",),
@@ -106,36 +106,36 @@ OPTIONS: tuple[Option, ...] = (
         parse=values.positive,
     ),
     # Training
-    Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", int),
-    Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", int),
+    Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", values.from_zero),
+    Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", values.positive),
     Option(
         ("--batch_size",),
         "images per process; test, demo: images (or tiles) the network sees at once",
         RUNNING,
         "train.batch_size",
-        int,
+        values.positive,
     ),
-    Option(("--lr", "--base_lr"), "learning rate", TRAIN, "train.schedule.base_lr", float),
-    Option(("--weight_decay",), "L2 weight decay", TRAIN, "train.solver.weight_decay", float),
-    Option(("--val_intervals",), "validate every N epochs", TRAIN, "train.validate_every", int),
-    Option(("--save_intervals",), "keep parameters every N epochs", TRAIN, "train.save_every", int),
+    Option(("--lr", "--base_lr"), "learning rate", TRAIN, "train.schedule.base_lr", values.above_zero),
+    Option(("--weight_decay",), "L2 weight decay", TRAIN, "train.solver.weight_decay", values.not_negative),
+    Option(("--val_intervals",), "validate every N epochs", TRAIN, "train.validate_every", values.positive),
+    Option(("--save_intervals",), "keep parameters every N epochs", TRAIN, "train.save_every", values.positive),
     Option(("--disable_val_calc_map",), "validate the losses only, without AP", TRAIN, "train.validate_ap", constant=False),
     Option(("--not_rand_crop",), "shift and scale instead of random crops", TRAIN, "data.augment.random_crop", constant=False),
-    Option(("--shift",), "shift of the crop, as a fraction of the image", TRAIN, "data.augment.shift", float),
-    Option(("--scale",), "scale range of the crop", TRAIN, "data.augment.scale", float),
-    Option(("--flip",), "probability of a mirrored image", TRAIN, "data.augment.flip", float),
-    Option(("--rotate",), "largest rotation, in degrees", TRAIN, "data.augment.rotation_degrees", float),
+    Option(("--shift",), "shift of the crop, as a fraction of the image", TRAIN, "data.augment.shift", values.not_negative),
+    Option(("--scale",), "scale range of the crop", TRAIN, "data.augment.scale", values.below_one),
+    Option(("--flip",), "probability of a mirrored image", TRAIN, "data.augment.flip", values.share),
+    Option(("--rotate",), "largest rotation, in degrees", TRAIN, "data.augment.rotation_degrees", values.degrees),
     Option(("--no_color_aug",), "no colour augmentation", TRAIN, "data.augment.color", constant=False),
-    Option(("--hm_weight",), "weight of the heatmap loss", TRAIN, "task.heatmap_weight", float),
-    Option(("--off_weight",), "weight of the offset loss", TRAIN, "task.offset_weight", float),
-    Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.size_weight", float),
+    Option(("--hm_weight",), "weight of the heatmap loss", TRAIN, "task.heatmap_weight", values.not_negative),
+    Option(("--off_weight",), "weight of the offset loss", TRAIN, "task.offset_weight", values.not_negative),
+    Option(("--wh_weight",), "weight of the size loss", TRAIN, "task.size_weight", values.not_negative),
     # Test and demo
-    Option(("--K",), "detections per image", RUNNING | frozenset({"export"}), "test.k", int),
+    Option(("--K",), "detections per image", RUNNING | frozenset({"export"}), "test.k", values.positive),
     Option(("--vis_thresh",), "lowest score shown (default 0.2), or one for each class: 0.3,person=0.5", DEMO, parse=values.thresholds),
     Option(("--classes",), "show only these classes, by name", DEMO, parse=values.words),
     Option(("--keep_res",), "keep the image's resolution, padded to a multiple of 32", RUNNING, "test.keep_resolution", constant=True),
     Option(("--fix_res",), "resize to the fixed input size (the default)", RUNNING, "test.keep_resolution", constant=False),
-    Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", values.numbers),
+    Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", values.scales),
     Option(("--flip_test",), "also look at the mirror image, and average", RUNNING, "test.flip_test", constant=True),
     Option(("--nms",), "soft-NMS also at a single scale (always done with several)", RUNNING, "test.nms", constant=True),
     Option(
@@ -149,7 +149,6 @@ OPTIONS: tuple[Option, ...] = (
         ("--debug",),
         "0: JSON only; 1: boxes; 2: also the network's input and maps, heatmaps of classes it sees; 3: of all classes",
         DEMO,
-        parse=int,
         choices=(0, 1, 2, 3),
     ),
     Option(("--debugger_theme",), "background of the heatmaps", DEMO, choices=("white", "black")),
@@ -160,6 +159,6 @@ OPTIONS: tuple[Option, ...] = (
     # Accepted for old command lines
     Option(("--reg_offset",), "accepted; giving it made the predecessor crash", frozenset(), constant=True),
     Option(("--metric",), "accepted; no effect in the predecessor either", frozenset()),
-    Option(("--train_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=int),
-    Option(("--eval_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=int),
+    Option(("--train_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=values.whole),
+    Option(("--eval_monitor_interval",), "accepted; no effect in the predecessor either", frozenset(), parse=values.whole),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
+        self._typed: set[str] = set()
 
     def parse_args(self, typed: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         """What was typed, options and words in any order.
@@ -30,6 +32,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: an option there is not, a value missing or wrong.
         """
+        self._typed = {word.partition("=")[0] for word in typed}
         arguments, rest = self.parse_known_intermixed_args(typed)
         unknown = next((word for word in rest if word.startswith("-")), None)
         if unknown is not None:
@@ -41,7 +44,11 @@ class Parser(argparse.ArgumentParser):
         return arguments
 
     def error(self, message: str) -> NoReturn:
-        """As all other errors: one line, exit code 2."""
+        """As all other errors: one line, exit code 2; of an option's names the one that was typed."""
+        named = re.fullmatch(r"argument (\S+): (.*)", message, re.DOTALL)
+        if named:
+            names = named.group(1).split("/")
+            message = f"{next((name for name in names if name in self._typed), names[0])}: {named.group(2)}"
         raise ConfigError(f"{message} (`{self.prog} --help` lists the options)")
 
 

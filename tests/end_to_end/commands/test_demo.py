@@ -119,11 +119,14 @@ def test_chosen_classes_and_scores_by_class(tiny: Any, centernet: Command, tmp_p
         (("--classes", "rnig"), "--classes: the model has no class 'rnig'; did you mean 'ring'?"),
         (("--vis_thresh", "0.3,dsik=0.5"), "--vis_thresh: the model has no class 'dsik'; did you mean 'disk'?"),
         (("--vis_thresh", "ring=1.5"), "--vis_thresh ring=1.5: scores are between 0 and 1"),
-        (("--vis_thresh", "ring=much"), "invalid score X or list NAME=X,... value: 'ring=much'"),
-        (("--vis_thresh", "0.2,0.3"), "invalid score X or list NAME=X,... value"),
+        (
+            ("--vis_thresh", "ring=much"),
+            "--vis_thresh: expected a score, or one for each class, each class once: 0.3,person=0.5, found 'ring=much'",
+        ),
+        (("--vis_thresh", "0.2,0.3"), "expected a score, or one for each class, each class once: 0.3,person=0.5, found '0.2,0.3'"),
         (("--overlap", "8"), "--overlap is that of tiles: give --tile N too"),
         (("--tile", "32", "--overlap", "32"), "--overlap 32: tiles of 32 pixels must overlap by less"),
-        (("--tile", "0"), "argument --tile"),
+        (("--tile", "0"), "--tile: expected a whole number above 0, found '0'"),
         (("--track",), "--track follows objects through a video"),
     ],
 )
