@@ -20,6 +20,7 @@ COMMANDS = {
     "export": ("export", "write a detector as .nnp, .onnx or for OpenVINO, and prove it"),
     "convert": ("convert", "change a parameter file's layout or input channels"),
     "data": ("data", "draw what a training is fed with"),
+    "weights": ("weights", "list and download the published parameter files"),
     "graph": ("graph", "draw a network's structure as SVG"),
     "quickstart": ("quickstart", "render data, train, test, draw and export, to see that all works"),
 }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from centernet.cli import parsing, values
+from centernet.cli.actions import Actions, run_action
 from centernet.cli.options import OPTIONS
-from centernet.errors import ConfigError, did_you_mean
 
 SHOW = """Draw the samples a training begins with, as the network sees them, and the target heatmaps over them.
 
@@ -20,15 +20,7 @@ DEFAULT_SAMPLES = 12  # one sheet
 
 def main(typed: Sequence[str], *, program: str) -> int:
     """Run the action that the first word names; without one, or with --help, say which there are."""
-    if typed and typed[0] in ACTIONS:
-        run, _ = ACTIONS[typed[0]]
-        return run(typed[1:], program=f"{program} {typed[0]}")
-    if typed and typed[0] not in ("-h", "--help"):
-        raise ConfigError(f"'{typed[0]}' is not an action of `{program}`{did_you_mean(typed[0], ACTIONS)}")
-    width = max(map(len, ACTIONS))
-    overview = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in ACTIONS.items())
-    print(f"usage: {program} ACTION [options]\n\n{overview}\n\n{program} ACTION --help lists an action's options.")
-    return 0
+    return run_action(ACTIONS, typed, program=program)
 
 
 def show(typed: Sequence[str], *, program: str) -> int:
@@ -60,7 +52,6 @@ def show(typed: Sequence[str], *, program: str) -> int:
     return 0
 
 
-# Action → what runs it, and what the overview says.
-ACTIONS: dict[str, tuple[Callable[..., int], str]] = {
+ACTIONS: Actions = {
     "show": (show, "draw augmented training samples, and their targets"),
 }

@@ -9,9 +9,9 @@ from typing import cast
 from centernet.errors import WeightsError
 from centernet.weights.layout import Channels, Layout, convert, detect_layout, input_channels, shapes_of
 from centernet.weights.match import ANY, LoadReport, Shapes, Target, assign
+from centernet.weights.published import ADDRESS, COMMAND, FOLDER, PUBLISHED
 from centernet.weights.store import read_parameters
 
-ADDRESS = "https://nnabla.org/pretrained-models/nnabla-examples/object-detection/ceneternet/backbone/"  # spelt so there
 WITHOUT = "to train without pretrained weights set model.pretrained_model_dir to null"
 
 
@@ -24,7 +24,7 @@ def find(folder: str | Path, name: str, layout: Layout) -> Path:
     """The file of backbone `name` ('resnet18', 'dla34') in `folder`, of the wanted layout if it is there, else of the other.
 
     Raises:
-        WeightsError: neither is there; the text has the address to get it from and the way to train without.
+        WeightsError: neither is there; the text has the command that gets it and the way to train without.
     """
     other: Layout = "nhwc" if layout == "nchw" else "nchw"
     for candidate in (layout, other):
@@ -32,7 +32,12 @@ def find(folder: str | Path, name: str, layout: Layout) -> Path:
         if path.is_file():
             return path
     wanted = file_name(name, layout)
-    raise WeightsError(f"{Path(folder) / wanted}: no such file; get it from {ADDRESS}{wanted}, or {WITHOUT}")
+    stem = Path(wanted).stem
+    missing = f"{Path(folder) / wanted}: no such file"
+    if stem not in PUBLISHED:
+        raise WeightsError(f"{missing}, and none is published; {WITHOUT}")
+    file = PUBLISHED[stem].path
+    raise WeightsError(f"{missing}; `{COMMAND} get {stem}` downloads {ADDRESS}/{file} to {FOLDER / file}, or {WITHOUT}")
 
 
 def load_backbone(folder: str | Path, name: str, variables: Mapping[str, Target], expected: Shapes) -> tuple[Path, LoadReport]:
