@@ -32,6 +32,7 @@ from centernet.cli import values
         (values.thresholds, "0.3,person=0.5", {"": 0.3, "person": 0.5}),
         (values.gpu_ids, "-1", [-1]),
         (values.path, "~/x", Path.home() / "x"),
+        (values.model_file, "~/x.h5", Path.home() / "x.h5"),
         (values.positive, "3", 3),
         (values.from_zero, "0", 0),
     ],

@@ -59,7 +59,12 @@ OPTIONS: tuple[Option, ...] = (
         ALL,
         parse=values.path,
     ),
-    Option(("--checkpoint", "--trained_model_path"), "model file (.h5, .nnp, .onnx, .xml; train: start from it)", ALL, parse=values.path),
+    Option(
+        ("--checkpoint", "--trained_model_path"),
+        "model file (.h5, .nnp, .onnx, .xml; train: start from it), or the name of one in `centernet weights list`",
+        ALL,
+        parse=values.model_file,
+    ),
     Option(("--checkpoint_dir", "--trained_model_dir"), "test every params_*.h5 in this folder, in numeric order", TEST, parse=values.path),
     Option(("--resume-from", "--resume_from"), "go on from checkpoint N, or from the 'latest' in the output folder", TRAIN),
     Option(

@@ -20,6 +20,17 @@ def path(text: str) -> Path:
     return _read(text, lambda text: Path(text).expanduser(), "a path", lambda _: bool(text))
 
 
+def model_file(text: str) -> Path:
+    """A path, or the name of a published file that was downloaded.
+
+    Raises:
+        WeightsError: a published file's name, and it is not here.
+    """
+    from centernet.weights.published import resolve  # here: --help must not wait for what it imports
+
+    return resolve(text) if text else path(text)
+
+
 def whole(text: str) -> int:
     """A whole number."""
     return _read(text, int, "a whole number")
@@ -128,7 +139,7 @@ def _read(text: str, convert: Callable[[str], T], expected: str, is_right: Calla
 
 
 METAVARS: dict[Callable[[str], Any], str] = {
-    path: "PATH",
+    **dict.fromkeys((path, model_file), "PATH"),
     **dict.fromkeys((whole, positive, from_zero, from_minus_one, side), "N"),
     **dict.fromkeys((above_zero, not_negative, share, below_one, degrees), "X"),
     scales: "X,Y,...",

@@ -82,6 +82,14 @@ def test_a_published_dlav0_is_used(tiny: Any, centernet: Command, published: Cal
     assert json.loads((tmp_path / "out" / "detections.jsonl").read_text())["detections"]
 
 
+def test_a_published_file_is_called_by_its_name(tiny: Any, centernet: Command, resnet: dict[str, Array], tmp_path: Path) -> None:
+    words = ("demo", "--checkpoint", "resnet_18_pascal_fp", "--demo", tiny.images[0])
+    assert "`centernet weights get resnet_18_pascal_fp` downloads it" in centernet(*words, code=2).err
+    path = write(tmp_path / "weights" / "ctdet" / "resnet_18_pascal_fp.h5", resnet)
+    by_name, by_path = (detect(centernet, file, tiny.images[0], tmp_path / "out") for file in ("resnet_18_pascal_fp", path))
+    assert by_name == by_path
+
+
 def test_a_published_file_of_another_network_is_refused_with_the_reason(
     tiny: Any, centernet: Command, resnet: dict[str, Array], tmp_path: Path
 ) -> None:
