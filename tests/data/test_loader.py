@@ -4,14 +4,15 @@ import gc
 import multiprocessing
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 
+from centernet.data import loader as loader_module
 from centernet.data.loader import Batch, Loader
 from centernet.errors import ConfigError, DataError
 
@@ -35,8 +36,15 @@ def make(numbered: ModuleType) -> Iterator[Callable[..., Loader]]:
     """A loader of `numbered.Numbered(acts, ...)`, closed at the end."""
     made: list[Loader] = []
 
-    def loader(acts: dict[int, str] | None = None, *, seconds: float = 0.0, wide_epochs: tuple[int, ...] = (), **options: object) -> Loader:
-        source = numbered.Numbered(acts, seconds=seconds, wide_epochs=wide_epochs)
+    def loader(
+        acts: dict[int, str] | None = None,
+        *,
+        seconds: float = 0.0,
+        wide_epochs: tuple[int, ...] = (),
+        diary: Path | None = None,
+        **options: object,
+    ) -> Loader:
+        source = numbered.Numbered(acts, seconds=seconds, wide_epochs=wide_epochs, diary=diary)
         made.append(Loader(source, **options))  # type: ignore[arg-type]
         return made[-1]
 
@@ -115,14 +123,14 @@ def test_an_evaluation_counts_every_sample_once_and_a_share_may_be_empty(make: C
     assert ([], {}) in [batches[2] for batches in ranks]
 
 
-def test_an_epoch_is_prepared_while_the_last_one_ends(make: Callable[..., Loader]) -> None:
-    loader = make(seconds=0.2, global_batch=11, workers=2, prefetch=1, epochs=2)
+def test_an_epoch_is_prepared_while_the_last_one_ends(make: Callable[..., Loader], numbered: ModuleType, tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    loader = make(diary=diary, global_batch=11, workers=2, prefetch=1, epochs=2)
     list(loader.epoch(0))
-    waited = loader.wait_seconds
-    time.sleep(1.2)
+    numbered.wait_for(lambda: numbered.begun(diary, 1) == list(range(11)))  # before the epoch is asked for
     batches = loader.epoch(1)
     assert next(batches).arrays["image"][0, 0, 0] >= 100
-    assert loader.wait_seconds - waited < 0.1
+    assert numbered.begun(diary, 1) == list(range(11))  # nothing was made a second time
 
 
 def test_epochs_of_other_sizes_use_the_same_memory(make: Callable[..., Loader]) -> None:
@@ -155,10 +163,12 @@ def test_an_epoch_left_early_is_forgotten(make: Callable[..., Loader]) -> None:
         next(first)
 
 
-def test_a_batch_stays_valid_until_the_next_is_asked_for_and_after_the_end(make: Callable[..., Loader]) -> None:
-    loader = make(global_batch=2, shuffle=False, workers=2)
+def test_a_batch_stays_valid_until_the_next_is_asked_for_and_after_the_end(
+    make: Callable[..., Loader], numbered: ModuleType, tmp_path: Path
+) -> None:
+    loader = make(diary=tmp_path / "diary", global_batch=2, shuffle=False, workers=2, prefetch=2)
     batch = next(loader.epoch(0))
-    time.sleep(0.1)
+    numbered.wait_for(lambda: numbered.begun(tmp_path / "diary", 0) == list(range(6)))  # all that is made ahead
     loader.close()
     gc.collect()
     assert batch.arrays["count"].tolist() == [0, 1]
@@ -180,16 +190,25 @@ def test_a_loader_that_nobody_has_any_more_ends_its_workers(numbered: ModuleType
     del loader
 
 
-def test_the_time_spent_waiting_is_measured(make: Callable[..., Loader]) -> None:
-    loader = make(seconds=0.02, global_batch=11)
-    list(loader.epoch(0))
-    assert 0.1 <= loader.wait_seconds < 5
-    ahead = make(seconds=0.001, global_batch=2, workers=2, prefetch=2)
-    for number, _ in enumerate(ahead.epoch(0)):
-        if number == 0:
-            began = ahead.wait_seconds
-        time.sleep(0.03)  # a trainer slower than its data
-    assert ahead.wait_seconds - began < 0.05
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_time_spent_waiting_is_measured_without_the_trainers(
+    make: Callable[..., Loader], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(loader_module, "perf_counter", lambda: now[0])
+    loader = make(global_batch=2, workers=workers)
+    batches = loader.epoch(0)
+    next(batches)
+    make_next = Loader._next
+
+    def make_slowly(self: Loader) -> object:
+        now[0] += 5.0
+        return make_next(self)
+
+    monkeypatch.setattr(Loader, "_next", make_slowly)
+    for _ in batches:
+        now[0] += 100.0  # the trainer's own time
+    assert loader.wait_seconds == 5 * 5.0
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 PROGRAM = Path(__file__).parent / "programs" / "load.py"
 MPIRUN = Path(sys.prefix) / "bin" / "mpirun"
 METHODS = ["forkserver", *(pytest.param(method, marks=pytest.mark.slow) for method in ("spawn", "fork"))]
-SECONDS = 30.0  # patience with a slow machine
+SECONDS = 240.0  # patience with a slow machine
 
 
 @dataclass
@@ -37,7 +38,10 @@ class Program:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("loading file "), line
-        assert len(self.family()) >= 3
+        deadline = time.monotonic() + SECONDS
+        while len(self.family()) < 3:
+            assert time.monotonic() < deadline, self.family()
+            time.sleep(0.02)
 
     def has_vanished(self) -> bool:
         """Whether all of it is gone after a little while."""
@@ -60,7 +64,7 @@ def _command(process: int) -> list[str]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Start `load.py START_METHOD ENDING`, alone or in some processes; its temporary files are in a folder of its own."""
+    """Start `load.py START_METHOD ENDING DIARY`, alone or in some processes; its temporary files are in a folder of its own."""
     started: list[Program] = []
 
     def program(start_method: str, ending: str, *, processes: int = 0) -> Program:
@@ -69,7 +73,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         environment = os.environ | {"CENTERNET_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
         environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         launcher = [str(MPIRUN), "-n", str(processes), "--map-by", ":OVERSUBSCRIBE"] if processes else []
-        command = [*launcher, sys.executable, str(PROGRAM), start_method, ending]
+        command = [*launcher, sys.executable, str(PROGRAM), start_method, ending, str(tmp_path / "diary")]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
         started.append(Program(process, mark, folder))
@@ -78,7 +82,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     yield program
     for ended in started:
         for pid in ended.family():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
         ended.process.communicate()
 
 

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +33,32 @@ def no_process_is_left() -> Iterator[None]:
     assert multiprocessing.active_children() == []
 
 
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Loader, set[int]], Loader]:
+    """A loader whose limit for a sample is reached soon where it is one of `hanging`, and never elsewhere."""
+
+    def watch(loader: Loader, hanging: set[int]) -> Loader:
+        monkeypatch.setattr(worker_pool, "TICK", 0.05)
+        monkeypatch.setattr(worker_pool, "monotonic", HangingTime(loader, hanging))
+        return loader
+
+    return watch
+
+
+class HangingTime:
+    """A clock that goes on only while all that is worked at hangs: how busy the machine is does not count."""
+
+    def __init__(self, loader: Loader, hanging: set[int]) -> None:
+        self.loader, self.hanging, self.now = loader, hanging, 0.0
+
+    def __call__(self) -> float:
+        workers = getattr(self.loader._maker, "_workers", [])
+        firsts = [worker.tasks[0] for worker in workers if worker.tasks]
+        if firsts and all(worker.is_ready for worker in workers) and {task.index + task.first for task in firsts} <= self.hanging:
+            self.now += worker_pool.TICK
+        return self.now
+
+
 @pytest.mark.parametrize("start_method", METHODS)
 @pytest.mark.parametrize(
     ("act", "expected"),
@@ -45,9 +71,9 @@ def no_process_is_left() -> Iterator[None]:
     ],
 )
 def test_a_sample_that_takes_its_worker_along_is_named_when_it_is_due(
-    numbered: ModuleType, start_method: str, act: str, expected: str
+    numbered: ModuleType, watched: Callable[..., Loader], start_method: str, act: str, expected: str
 ) -> None:
-    with ordered(numbered.Numbered({5: act}), start_method=start_method, sample_seconds=0.5) as loader:
+    with watched(ordered(numbered.Numbered({5: act}), start_method=start_method, sample_seconds=0.5), {5}) as loader:
         batches = loader.epoch(0)
         assert [next(batches).names for _ in range(2)] == [["file 0", "file 1"], ["file 2", "file 3"]]
         with pytest.raises(LoaderError, match=expected):
@@ -55,8 +81,10 @@ def test_a_sample_that_takes_its_worker_along_is_named_when_it_is_due(
 
 
 @pytest.mark.parametrize("act", ["kill", "exit", "hang_in_c", "raise"])
-def test_a_lost_sample_is_skipped_by_policy_once_for_all_epochs(numbered: ModuleType, act: str, caplog: pytest.LogCaptureFixture) -> None:
-    with ordered(numbered.Numbered({4: act, 5: act}), on_bad="skip", sample_seconds=0.4, epochs=3) as loader:
+def test_a_lost_sample_is_skipped_by_policy_once_for_all_epochs(
+    numbered: ModuleType, watched: Callable[..., Loader], act: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with watched(ordered(numbered.Numbered({4: act, 5: act}), on_bad="skip", sample_seconds=0.4, epochs=3), {4, 5}) as loader:
         for epoch in (0, 1, 2):
             for number, batch in enumerate(loader.epoch(epoch)):
                 expected = {2: [6, 6]}.get(number, [2 * number, 2 * number + 1])
@@ -94,12 +122,13 @@ def test_endless_losses_end_the_run(numbered: ModuleType, act: str, workers: int
 def test_workers_that_are_killed_while_idle_are_replaced(numbered: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     with ordered(numbered.Numbered()) as loader:
         next(loader.epoch(0))
-        time.sleep(0.2)
+        workers = loader._maker._workers  # type: ignore[union-attr]
+        numbered.wait_for(lambda: len(workers) == 2 and all(worker.is_ready and not worker.tasks for worker in workers))
         for child in multiprocessing.active_children():
             os.kill(child.pid or 0, signal.SIGKILL)
-        time.sleep(0.2)
+        said = "an idle worker is replaced: its worker process was ended by SIGKILL"
+        numbered.wait_for(lambda: caplog.text.count(said) == 2)
         assert len(list(loader.epoch(1))) == 5
-    assert "an idle worker is replaced: its worker process was ended by SIGKILL" in caplog.text
 
 
 def test_workers_leave_the_signals_of_a_terminal_or_launcher_to_their_parent(numbered: ModuleType) -> None:

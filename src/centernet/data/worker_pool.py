@@ -31,6 +31,7 @@ StartMethod = Literal["forkserver", "spawn", "fork"]
 QUEUE = 3  # samples a worker has been asked for, so that it has work while this process is busy
 START_SECONDS = 300.0  # for a worker to come up, which may have to load its modules from a slow disk
 PATIENCE = 0.5  # seconds for a worker to finish its sample when nobody wants it any more
+DYING_SECONDS = 5.0  # for one that has closed its connection to be gone, so that its exit code is known; more than a busy machine takes
 DEATH = "its worker process {ending}; out of memory, or a crash in a library"
 END_SECONDS = 10.0  # at most, for all of it to end
 TICK = 1.0  # seconds between looks at the clock
@@ -215,7 +216,7 @@ class WorkerPool:
         try:
             outcome = worker.answer(now=monotonic())
         except (EOFError, OSError):
-            self._replace(worker, DEATH, patience=PATIENCE)
+            self._replace(worker, DEATH, patience=DYING_SECONDS)
         else:
             if outcome is not None:
                 self._settle(worker.tasks.popleft(), outcome)
@@ -236,7 +237,7 @@ class WorkerPool:
         while worker in self._workers and worker.connection.poll():
             self._hear(worker)
         if worker in self._workers:
-            self._replace(worker, DEATH, patience=PATIENCE)
+            self._replace(worker, DEATH, patience=DYING_SECONDS)
 
     def _check_time(self, now: float, *, paused: float) -> None:
         """End the workers that take too long. paused: how long this process itself stood still, which is no fault of theirs."""

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,11 +28,18 @@ class Numbered:
     """`COUNT` samples. image: (2, 3) float32, 100 * epoch + index; drawn: 1 at the sample's index, the previous 1 being erased.
 
     acts: index -> kill | exit | hang | hang_in_c | raise | broken | skip | empty. seconds: what odd samples take.
-    wide_epochs: in those the image is (2, 6).
+    wide_epochs: in those the image is (2, 6). diary: a file to note in what was begun, in any process: see `begun`.
     """
 
-    def __init__(self, acts: Mapping[int, str] | None = None, *, seconds: float = 0.0, wide_epochs: tuple[int, ...] = ()) -> None:
-        self.acts, self.seconds, self.wide_epochs = dict(acts or {}), seconds, wide_epochs
+    def __init__(
+        self,
+        acts: Mapping[int, str] | None = None,
+        *,
+        seconds: float = 0.0,
+        wide_epochs: tuple[int, ...] = (),
+        diary: Path | None = None,
+    ) -> None:
+        self.acts, self.seconds, self.wide_epochs, self.diary = dict(acts or {}), seconds, wide_epochs, diary
         self.table = np.arange(COUNT, dtype=np.float32)
 
     def __len__(self) -> int:
@@ -49,6 +56,9 @@ class Numbered:
     def item(self, epoch: int, index: int, *, out: Mapping[str, Any] | None = None, first: int = 0) -> Item:
         assert out is not None
         number = (index + first) % COUNT
+        if self.diary is not None:
+            with self.diary.open("ab", buffering=0) as file:
+                file.write(b"%d %d\n" % (epoch, number))
         time.sleep(self.seconds * (number % 2))
         before = int(out["count"])
         out["drawn"][before] = 0
@@ -60,6 +70,20 @@ class Numbered:
         skipped = ((number, f"file {number}: broken"),) if act == "skip" else ()
         arrays = {"image": out["image"], "drawn": out["drawn"], "count": np.asarray(number, np.int32)}
         return Item(arrays, self.name(number), skipped, act == "empty")
+
+
+def begun(diary: Path, epoch: int) -> list[int]:
+    """The samples of an epoch that were begun, in order of their numbers, as often as they were."""
+    lines = diary.read_text().splitlines() if diary.exists() else []
+    return sorted(int(line.split()[1]) for line in lines if line.split()[0] == str(epoch))
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float = 240.0) -> None:
+    """Look again and again until it holds; a test that waits in vain fails."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
 
 
 class Threads(Numbered):
