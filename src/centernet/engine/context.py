@@ -59,6 +59,12 @@ def resolve(extension: Extension = "auto", *, gpu: int | None = 0, type_config: 
     return Device(context, name, f"device: {name}, GPU {gpu} of {count}, {type_config}")
 
 
+def in_float(context: nn.Context) -> nn.Context:
+    """The same device, computing in float32."""
+    backends = dict.fromkeys(backend.partition(":")[0] + ":float" for backend in context.backend)
+    return nn.Context(list(backends), context.array_class, context.device_id)
+
+
 def gpu_of_process(gpus: Sequence[int] | None, *, local_rank: int) -> int | None:
     """Which GPU one of this machine's processes takes: the i-th of those allowed.
 

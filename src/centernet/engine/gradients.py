@@ -11,6 +11,8 @@ import nnabla.functions as F
 import numpy as np
 
 from centernet.engine.communicator import Communicator
+from centernet.engine.context import in_float
+from centernet.engine.solver import Solver
 from centernet.structures import Array
 
 
@@ -113,9 +115,9 @@ class DeviceGradients:
     """On GPUs, and wherever gradients are not float32: NNabla's own operations on every array."""
 
     def __init__(
-        self, parameters: Sequence[nn.Variable], statistics: Sequence[nn.Variable], *, core: Any, communicator: Communicator
+        self, parameters: Sequence[nn.Variable], statistics: Sequence[nn.Variable], *, solver: Solver, communicator: Communicator
     ) -> None:
-        self._core = core
+        self._solver = solver
         self._communicator = communicator
         self._gradients = [parameter.grad for parameter in parameters]
         self._statistics = [statistic.data for statistic in statistics]
@@ -124,7 +126,7 @@ class DeviceGradients:
 
     def clear(self) -> None:
         """NNabla only marks them; the first write of backward replaces instead of adding."""
-        self._core.zero_grad()
+        self._solver.zero_grad()
 
     def callbacks(self) -> Any:
         """The communicator's."""
@@ -141,14 +143,14 @@ class DeviceGradients:
 
     def norm(self) -> float:
         """Computed on the device in float32, where squares of half-precision gradients do not overflow; one number comes back."""
-        with nn.auto_forward(), nn.context_scope(_in_float(nn.get_current_context())):
+        with nn.auto_forward(), nn.context_scope(in_float(nn.get_current_context())):
             squares = [F.reshape(F.sum(gradient * gradient), (1,)) for gradient in self._gradients]
             total = float(F.sum(F.concatenate(*squares, axis=0)).data)
         return math.sqrt(total) if total >= 0 else math.nan
 
     def scale(self, factor: float) -> None:
         """NNabla's own."""
-        self._core.scale_grad(factor)
+        self._solver.scale_grad(factor)
 
     def average_statistics(self) -> None:
         """On the device where the communicator can."""
@@ -170,11 +172,6 @@ class DeviceGradients:
 def is_plain_cpu(context: Any) -> bool:
     """Whether everything computed in an NNabla context is float32 in the CPU's memory."""
     return set(context.backend) <= {"cpu", "cpu:float"}
-
-
-def _in_float(context: Any) -> Any:
-    backends = dict.fromkeys(backend.partition(":")[0] + ":float" for backend in context.backend)
-    return nn.Context(list(backends), context.array_class, context.device_id)
 
 
 def _flat(size: int) -> nn.NdArray:

@@ -11,6 +11,7 @@ import nnabla.functions as F
 import numpy as np
 
 from centernet.engine.communicator import Communicator
+from centernet.engine.context import in_float
 from centernet.structures import Array
 
 BuildLosses = Callable[[dict[str, nn.Variable]], Mapping[str, nn.Variable]]
@@ -22,7 +23,7 @@ NORMALISATIONS = ("BatchNormalization", "FusedBatchNormalization", "SyncBatchNor
 class LossGraph:
     """One static graph.
 
-    inputs: what to feed. losses: (n,), the terms in the order of `names`. total: (), their weighted sum.
+    inputs: what to feed. losses: (n,), the terms in the order of `names`, float32. total: (), their weighted sum.
     """
 
     def __init__(self, shapes: Shapes, build_losses: BuildLosses, loss_weights: Mapping[str, float]) -> None:
@@ -32,10 +33,11 @@ class LossGraph:
             if set(terms) != set(loss_weights):
                 raise ValueError(f"losses are {sorted(terms)}, but weights are given for {sorted(loss_weights)}")
             self.names = tuple(terms)
-            flat = [F.reshape(term, (1,), inplace=False) for term in terms.values()]
-            self.losses = F.concatenate(*flat, axis=0) if len(flat) > 1 else flat[0]
-            weighted = [F.mul_scalar(part, float(loss_weights[name])) for name, part in zip(self.names, flat, strict=True)]
-            self.total = F.reshape(F.add_n(*weighted), (), inplace=False)
+            with nn.context_scope(in_float(nn.get_current_context())):
+                flat = [F.reshape(term, (1,), inplace=False) for term in terms.values()]
+                self.losses = F.concatenate(*flat, axis=0) if len(flat) > 1 else flat[0]
+                weighted = [F.mul_scalar(part, float(loss_weights[name])) for name, part in zip(self.names, flat, strict=True)]
+                self.total = F.reshape(F.add_n(*weighted), (), inplace=False)
         self.losses.persistent = True
 
     def feed(self, arrays: Mapping[str, Array], counts: Mapping[str, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from centernet.experiment.description import Description
 from centernet.experiment.schema import DataConfig, ExperimentConfig, ModelConfig, TaskSection
 from centernet.models.color import network_input
 from centernet.models.network import Network
+from centernet.models.precision import in_float
 from centernet.models.specs import Layout
 from centernet.structures import ClassTable, Grid, Normalization
 from centernet.tasks.base import Task
@@ -38,12 +40,16 @@ class Assembly:
     grid: Grid
     description: Description
 
-    def losses(self, inputs: dict[str, nn.Variable], *, training: bool, batch_stat: bool | None = None) -> dict[str, nn.Variable]:
-        """The circle closed: image in, losses out; where the inputs have matrices of colour, the image is bytes."""
+    def losses(
+        self, inputs: dict[str, nn.Variable], *, training: bool, batch_stat: bool | None = None, frozen: Collection[str] = ()
+    ) -> dict[str, nn.Variable]:
+        """The circle closed: image in, losses out, in float32; where the inputs have matrices of colour, the image is bytes."""
         image, network = inputs[IMAGE], self.network
         if COLOR in inputs:
             image = network_input(image, inputs[COLOR], layout=network.layout, channels=network.input_channels)
-        return dict(self.task.losses(network(image, training=training, batch_stat=batch_stat), inputs))
+        outputs = network(image, training=training, batch_stat=batch_stat, frozen=frozen)
+        with nn.context_scope(in_float(nn.get_current_context())):
+            return dict(self.task.losses(outputs, inputs))
 
 
 def open_split(data: DataConfig, split: Split) -> DetectionDataset:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import nnabla as nn
 import nnabla.functions as F
 
+from centernet.models.precision import in_float
 from centernet.models.specs import Layout
 
 
@@ -27,7 +28,7 @@ def network_input(image: nn.Variable, matrix: nn.Variable, *, layout: Layout, ch
         (B, channels, H, W) for "nchw", (B, H, W, channels) for "nhwc"; normalised BGR.
     """
     batch, height, width, _ = image.shape
-    with nn.context_scope(_in_float(nn.get_current_context())):
+    with nn.context_scope(in_float(nn.get_current_context())):
         pixels = F.reshape(F.pad(image, (0, 1), constant_value=1.0), (batch, height * width, 4))
         rows = F.pad(matrix, (0, channels - 3, 0, 0)) if channels > 3 else matrix
         if layout == "nhwc":
@@ -52,16 +53,11 @@ def normalized(pixels: nn.Variable, mean: Sequence[float], std: Sequence[float],
         (B, channels, H, W) for "nchw", (B, H, W, channels) for "nhwc"; normalised BGR.
     """
     axis = 3 if layout == "nhwc" else 1
-    with nn.context_scope(_in_float(nn.get_current_context())):
+    with nn.context_scope(in_float(nn.get_current_context())):
         image = pixels if layout == "nhwc" else F.transpose(pixels, (0, 3, 1, 2))
         image = image + _of_channels([-255 * value for value in mean], axis)
         image = image * _of_channels([1 / (255 * value) for value in std], axis)
         return F.pad(image, (0, channels - 3) + (0, 0) * (3 - axis)) if channels > 3 else image
-
-
-def _in_float(context: nn.Context) -> nn.Context:
-    backends = dict.fromkeys(backend.partition(":")[0] + ":float" for backend in context.backend)
-    return nn.Context(list(backends), context.array_class, context.device_id)
 
 
 def _of_channels(values: Sequence[float], axis: int) -> nn.Variable:
