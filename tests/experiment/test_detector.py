@@ -29,12 +29,17 @@ SIZES = ((64, 64), (48, 100), (64, 64))
 @pytest.fixture(scope="module")
 def assembly() -> Assembly:
     """A tiny network for 64x64, with parameters by which its detections differ from each other."""
+    return assembled({"name": "resnet", "num_layers": 18, "width": 0.125}, {"name": "deconv", "width": 0.125}, side=64)
+
+
+def assembled(backbone: dict[str, Any], neck: dict[str, Any], *, side: int) -> Assembly:
+    """A network of two classes."""
     tree: dict[str, Any] = {
         "task": {"name": "ctdet"},
-        "data": {"dataset": {"name": "shapes"}, "input_size": [64, 64]},
+        "data": {"dataset": {"name": "shapes"}, "input_size": [side, side]},
         "model": {
-            "backbone": {"name": "resnet", "num_layers": 18, "width": 0.125},
-            "neck": {"name": "deconv", "width": 0.125},
+            "backbone": backbone,
+            "neck": neck,
             "head": {"name": "conv", "hidden_channels": 8},
             "pretrained_model_dir": None,
         },
@@ -192,3 +197,29 @@ def test_the_protocol_says_all_that_numbers_depend_on(assembly: Assembly) -> Non
         "float32",
     ):
         assert words in line
+
+
+@pytest.mark.parametrize(
+    ("backbone", "neck", "sizes"),
+    [
+        ({"name": "hourglass", "num_layers": 52}, {"name": "identity"}, [(128, 128), (256, 128)]),
+        ({"name": "dla"}, {"name": "dla_up"}, [(96, 64), (160, 128)]),
+    ],
+)
+def test_keeping_the_resolution_at_several_scales_pads_to_what_the_network_takes(
+    backbone: dict[str, Any], neck: dict[str, Any], sizes: list[tuple[int, int]]
+) -> None:
+    made = assembled({**backbone, "width": 0.125}, neck, side=128)
+    sees = make(made, runtime="nnabla", keep_resolution=True, scales=(0.8, 1.5))
+    image = np.zeros((100, 64, 3), np.uint8)
+    assert [fit(image, sees.spec, scale=scale).size for scale in sees.scales] == sizes
+    assert isinstance(sees.predict(image), Detections)
+    protocol = report.protocol_text(sees, metric="coco", num_images=1)
+    assert protocol["input_size"].endswith(f"padded to a multiple of {made.network.input_multiple}")
+
+
+def test_an_input_size_that_the_network_does_not_take_is_refused_with_the_nearest() -> None:
+    made = assembled({"name": "hourglass", "num_layers": 52, "width": 0.125}, {"name": "identity"}, side=127)
+    assert made.description.input_size == (127, 127)
+    with pytest.raises(ConfigError, match=r"input size 500x128 .*: expected multiples of 128, or one less; .* is 511x128"):
+        make(made, runtime="nnabla", input_size=(500, 128)).predict(np.zeros((100, 64, 3), np.uint8))

@@ -58,6 +58,12 @@ def test_keeping_the_resolution_copies_the_pixels() -> None:
     assert warped.sum() == image.sum()  # all else is black
 
 
+@given(sides, sides, st.sampled_from([32, 64, 128]))
+def test_keeping_the_resolution_rounds_up_as_the_official_code_pads(height: int, width: int, multiple: int) -> None:
+    found = input_size_for((height, width), (512, 512), keep_resolution=True, multiple=multiple)
+    assert found == ((height | (multiple - 1)) + 1, (width | (multiple - 1)) + 1)
+
+
 def test_without_keeping_the_resolution_the_configured_size_is_the_input() -> None:
     assert input_size_for((375, 500), (256, 320)) == (256, 320)
 

@@ -105,7 +105,7 @@ def calibration_of(assembly: Assembly, options: ExportOptions, material: Materia
     else:
         assert material.data is not None, "`deliver` has made sure"
         found = _samples(open_split(material.data, "train"), most=NUM_CALIBRATION)
-    spec = input_spec(assembly.description, Options())
+    spec = input_spec(assembly, Options())
     batches = [fit(image, spec).warped[np.newaxis] for _, image in found]
     return batches if options.decode else [normalized(batch, spec) for batch in batches]
 

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly
-from centernet.experiment.description import Description
 from centernet.experiment.inference_graph import Machine, session
 from centernet.experiment.schema import Positive, TestConfig
 from centernet.geometry.nms import SoftNms
@@ -70,7 +69,7 @@ class Detector(Predictor):
         super().__init__(
             session,
             self._read_outputs,
-            input_spec(assembly.description, options),
+            input_spec(assembly, options),
             class_names=assembly.description.class_names,
             scales=options.scales,
             merge=partial(
@@ -123,17 +122,19 @@ class Detector(Predictor):
 
 def detector(assembly: Assembly, machine: Machine, options: Options) -> Detector:
     """Detect with the parameters an assembly holds now; OpenVINO takes a copy, NNabla follows their changes."""
-    size = input_spec(assembly.description, options).size
+    size = input_spec(assembly, options).size
     runs = session(assembly, machine, k=options.k, size=size, with_maps=options.with_maps, flip_test=options.flip_test)
     return Detector(runs, assembly, options)
 
 
-def input_spec(description: Description, options: Options) -> InputSpec:
+def input_spec(assembly: Assembly, options: Options) -> InputSpec:
     """The one preprocessing, as a model file fixes it and the options change it."""
+    description = assembly.description
     return InputSpec(
         size=options.input_size or description.input_size,
         normalization=description.normalization,
         channels=description.input_channels,
         layout=description.layout,
         keep_resolution=options.keep_resolution,
+        multiple=assembly.network.input_multiple,
     )

@@ -17,7 +17,7 @@ Results = Mapping[str, Any]
 def protocol_text(detector: Detector, *, metric: str, num_images: int) -> dict[str, Any]:
     """How numbers came about: what must be equal for two of them to be compared."""
     spec = detector.spec
-    size = "image's own, padded to a multiple of 32" if spec.keep_resolution else "x".join(map(str, spec.size))
+    size = f"image's own, padded to a multiple of {spec.multiple}" if spec.keep_resolution else "x".join(map(str, spec.size))
     options, suppression = detector.options, detector.suppression
     return {
         "metric": metric,

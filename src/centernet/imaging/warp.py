@@ -10,28 +10,28 @@ import numpy as np
 from centernet.geometry.affine import center_scale_matrix, compose
 from centernet.structures import Array
 
-# The deepest feature map of every backbone has a stride of 32; the predecessor pads up to the next multiple of it.
-_PADDING_MASK = 31
-
 Range = tuple[int, int]  # of rows or columns: the first, and the one behind the last
 
 
-def input_size_for(image_hw: tuple[int, int], configured_hw: tuple[int, int], *, keep_resolution: bool = False) -> tuple[int, int]:
+def input_size_for(
+    image_hw: tuple[int, int], configured_hw: tuple[int, int], *, keep_resolution: bool = False, multiple: int = 32
+) -> tuple[int, int]:
     """The network's input size for an image.
 
     Args:
         image_hw: (height, width) of the image, in pixels.
         configured_hw: (height, width) of the configuration, in pixels.
-        keep_resolution: pad each image to a multiple of 32 above its size instead of resizing all to one size.
+        keep_resolution: pad each image to a multiple above its size instead of resizing all to one size.
+        multiple: what the network's sides are multiples of, in pixels: the stride of its coarsest feature.
 
     Returns:
-        (height, width), in pixels. With `keep_resolution` a side that is already a multiple of 32 also grows, by 32:
-        the predecessor's `(side | 31) + 1`, which published results were measured with.
+        (height, width), in pixels. With `keep_resolution` a side that is already a multiple also grows, by one more:
+        `(side | 31) + 1` of predecessor and official system (127 for the hourglass), which published results were measured with.
     """
     if not keep_resolution:
         return configured_hw
     height, width = image_hw
-    return (height | _PADDING_MASK) + 1, (width | _PADDING_MASK) + 1
+    return height // multiple * multiple + multiple, width // multiple * multiple + multiple
 
 
 def fit_matrix(

@@ -19,7 +19,7 @@ class InputSpec:
     """What the network wants to see.
 
     size: (height, width) in pixels. channels: 3, or 4 where the fourth is zero. keep_resolution: pad every image to its own
-    size instead of resizing all to `size`.
+    size, rounded up to a multiple of `multiple`, instead of resizing all to `size`.
     """
 
     size: tuple[int, int]
@@ -27,6 +27,7 @@ class InputSpec:
     channels: int = 3
     layout: Layout = "nchw"
     keep_resolution: bool = False
+    multiple: int = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def fit(image: Array, spec: InputSpec, *, scale: float = 1.0) -> FittedImage:
     """
     resized = resize_for_scale(image, scale)
     height, width = resized.shape[:2]
-    size = input_size_for((height, width), spec.size, keep_resolution=spec.keep_resolution)
+    size = input_size_for((height, width), spec.size, keep_resolution=spec.keep_resolution, multiple=spec.multiple)
     # The extent of the image as it was: fitting the resized one with its own would undo the scale.
     extent = None if spec.keep_resolution else max(image.shape[:2])
     matrix = fit_matrix((height, width), size, keep_resolution=spec.keep_resolution, extent=extent)
