@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as WaitedTooLong
 
 import numpy as np
 import pytest
 
+from centernet.data import reader
 from centernet.data.reader import read_ahead
 from centernet.errors import DataError
 from centernet.structures import Sample
 
 LIMIT = 0.2
+PATIENCE = 240.0  # seconds with a slow machine
 
 
 class Numbered:
@@ -22,12 +26,15 @@ class Numbered:
         self.damaged, self.hanging = damaged or set(), hanging or set()
         self.released = threading.Event()
         self.asked: list[int] = []
+        self.asked_for = threading.Condition()
 
     def name(self, index: int) -> str:
         return f"{index}.jpg"
 
     def sample(self, index: int) -> Sample:
-        self.asked.append(index)
+        with self.asked_for:
+            self.asked.append(index)
+            self.asked_for.notify_all()
         if index in self.hanging:
             self.released.wait()
         if index in self.damaged:
@@ -36,10 +43,33 @@ class Numbered:
 
 
 @pytest.fixture
-def hanging() -> Iterator[Numbered]:
+def hanging(read_to_the_limit: Callable[[Numbered], None]) -> Iterator[Numbered]:
     dataset = Numbered(hanging={1, 2, 5})
+    read_to_the_limit(dataset)
     yield dataset
     dataset.released.set()
+
+
+@pytest.fixture
+def read_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[Numbered], None]:
+    """The limit is reached at once by samples 0, 1, ... of a data set that hang, and never by others, however busy the machine is."""
+
+    def patch(dataset: Numbered) -> None:
+        class Watched(Future[Sample]):
+            due = 0  # how many samples were waited for, which is done in their order
+
+            def result(self, timeout: float | None = None) -> Sample:
+                index, Watched.due = Watched.due, Watched.due + 1
+                assert timeout == LIMIT
+                if index not in dataset.hanging:
+                    return super().result(PATIENCE)
+                with dataset.asked_for:
+                    assert dataset.asked_for.wait_for(lambda: index in dataset.asked, PATIENCE)
+                raise WaitedTooLong
+
+        monkeypatch.setattr(reader, "Future", Watched)
+
+    return patch
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 100])
@@ -75,10 +105,11 @@ def test_more_images_that_hang_than_threads_are_left_out_one_by_one(hanging: Num
     assert [index for index, _ in found] == [0, 3, 4, 6, 7]
 
 
-def test_a_thread_that_comes_back_after_it_was_given_up_ends() -> None:
+def test_a_thread_that_comes_back_after_it_was_given_up_ends(read_to_the_limit: Callable[[Numbered], None]) -> None:
     dataset, before = Numbered(hanging={0}), set(threading.enumerate())
+    read_to_the_limit(dataset)
     list(read_ahead(dataset, range(2), on_bad_image="skip", sample_seconds=LIMIT))
     (given_up,) = set(threading.enumerate()) - before
     dataset.released.set()
-    given_up.join(5)
+    given_up.join(PATIENCE)
     assert not given_up.is_alive()

@@ -100,21 +100,24 @@ def die(where: str, handle: str, path: str) -> object:
     return "survived"
 
 
-def storm(seconds: str) -> object:
-    """Processes that insert at random and are killed at random; what is wrong with the store afterwards."""
+def storm(num_kills: str, num_images: str, seconds: str) -> object:
+    """Processes that insert at random and are killed at random, until there were so many of both; what is wrong with the store then."""
     count, rng = 3000, random.Random(0)
     sizes = [rng.randrange(100, 30_000) for _ in range(count)]
     store = RamStore.create(count, table_bytes(count) + sum(map(record_bytes, sizes)) // 2)
     until, num_killed = time.monotonic() + float(seconds), 0
     alive: list[int] = []
-    while time.monotonic() < until or alive:
-        if time.monotonic() < until and len(alive) < 4:
+    is_over = False
+    while not is_over or alive:
+        is_enough = num_killed >= int(num_kills) and store.filling().num_images >= int(num_images)
+        is_over = is_over or is_enough or time.monotonic() > until
+        if not is_over and len(alive) < 4:
             pid = os.fork()
             if not pid:
                 _insert(store, sizes, random.Random(os.getpid()))
             alive.append(pid)
         time.sleep(rng.random() * 0.005)
-        if len(alive) == 4 or time.monotonic() >= until:
+        if len(alive) == 4 or is_over:
             victim = alive.pop(rng.randrange(len(alive)))
             os.kill(victim, signal.SIGKILL)
             os.waitpid(victim, 0)
