@@ -119,7 +119,7 @@ def test_a_step_equals_nnablas_own_forward_backward_and_update(toy: ModuleType) 
         for name, variable in inputs.items():
             variable.d = np.float32(each.arrays[name].sum()) if name == "count" else each.arrays[name]
         total.forward()
-        solver.core.zero_grad()
+        solver.zero_grad()
         total.backward()
         solver.update(1e-2)
     for name, values in toy.parameter_values().items():

@@ -12,6 +12,7 @@ import numpy as np
 
 from centernet.engine.communicator import Communicator
 from centernet.engine.context import in_float
+from centernet.engine.solver import Solver
 from centernet.structures import Array
 
 
@@ -114,9 +115,9 @@ class DeviceGradients:
     """On GPUs, and wherever gradients are not float32: NNabla's own operations on every array."""
 
     def __init__(
-        self, parameters: Sequence[nn.Variable], statistics: Sequence[nn.Variable], *, core: Any, communicator: Communicator
+        self, parameters: Sequence[nn.Variable], statistics: Sequence[nn.Variable], *, solver: Solver, communicator: Communicator
     ) -> None:
-        self._core = core
+        self._solver = solver
         self._communicator = communicator
         self._gradients = [parameter.grad for parameter in parameters]
         self._statistics = [statistic.data for statistic in statistics]
@@ -125,7 +126,7 @@ class DeviceGradients:
 
     def clear(self) -> None:
         """NNabla only marks them; the first write of backward replaces instead of adding."""
-        self._core.zero_grad()
+        self._solver.zero_grad()
 
     def callbacks(self) -> Any:
         """The communicator's."""
@@ -149,7 +150,7 @@ class DeviceGradients:
 
     def scale(self, factor: float) -> None:
         """NNabla's own."""
-        self._core.scale_grad(factor)
+        self._solver.scale_grad(factor)
 
     def average_statistics(self) -> None:
         """On the device where the communicator can."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ class TrainStep:
         gradient_clip: largest norm of the whole gradient; None: no clipping.
         parameters: the network's, running statistics too, in the order of files; None: NNabla's current parameter scope.
             Those with `need_grad` that the graph depends on are trained: a left-over `fc` is not.
+        frozen: names of parameters and running statistics that stay as they are; their losses' graph must not update them.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class TrainStep:
         counts: Sequence[str] = (),
         gradient_clip: float | None = None,
         parameters: Mapping[str, nn.Variable] | None = None,
+        frozen: Collection[str] = (),
     ) -> None:
         self.solver = solver
         self.scaler = scaler
@@ -75,6 +77,7 @@ class TrainStep:
         self._weights = dict(loss_weights)
         self._clip = gradient_clip
         self._given = parameters
+        self._frozen = frozenset(frozen)
         self._graphs = GraphCache(build_losses, loss_weights=loss_weights, communicator=communicator, counts=counts)
         self._gradients: Gradients | None = None
         self._has_batch_statistics = False
@@ -120,10 +123,11 @@ class TrainStep:
             graph = self._graphs.graph(arrays)
             leaves = {hash(leaf) for leaf in graph.leaves()}
             self._used = {name for name, parameter in self.parameters().items() if hash(parameter.data) in leaves}
-            trained = {name: p for name, p in self.parameters().items() if p.need_grad}
-            statistics = [p for p in self.parameters().values() if not p.need_grad]
-            self.solver.set_parameters(trained)
-            self._gradients = self._make_gradients(list(trained.values()), statistics, len(graph.names))
+            trainable = {name: p for name, p in self.parameters().items() if p.need_grad}
+            self.solver.set_parameters(trainable, frozen=self._frozen)
+            trained = [p for name, p in trainable.items() if name not in self._frozen]
+            statistics = [p for name, p in self.parameters().items() if not p.need_grad and name not in self._frozen]
+            self._gradients = self._make_gradients(trained, statistics, len(graph.names))
             self._has_batch_statistics = graph.has_batch_statistics()
             self._equalise()
             if self._pending is not None:
@@ -156,7 +160,7 @@ class TrainStep:
     def _make_gradients(self, parameters: list[nn.Variable], statistics: list[nn.Variable], num_losses: int) -> Gradients:
         if is_plain_cpu(nn.get_current_context()):
             return FlatGradients(parameters, statistics, num_losses=num_losses, communicator=self.communicator)
-        return DeviceGradients(parameters, statistics, core=self.solver.core, communicator=self.communicator)
+        return DeviceGradients(parameters, statistics, solver=self.solver, communicator=self.communicator)
 
     def _equalise(self) -> None:
         """Start from rank 0's values everywhere, whatever each process drew or loaded."""

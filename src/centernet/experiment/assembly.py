@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,14 @@ class Assembly:
     grid: Grid
     description: Description
 
-    def losses(self, inputs: dict[str, nn.Variable], *, training: bool, batch_stat: bool | None = None) -> dict[str, nn.Variable]:
+    def losses(
+        self, inputs: dict[str, nn.Variable], *, training: bool, batch_stat: bool | None = None, frozen: Collection[str] = ()
+    ) -> dict[str, nn.Variable]:
         """The circle closed: image in, losses out, in float32; where the inputs have matrices of colour, the image is bytes."""
         image, network = inputs[IMAGE], self.network
         if COLOR in inputs:
             image = network_input(image, inputs[COLOR], layout=network.layout, channels=network.input_channels)
-        outputs = network(image, training=training, batch_stat=batch_stat)
+        outputs = network(image, training=training, batch_stat=batch_stat, frozen=frozen)
         with nn.context_scope(in_float(nn.get_current_context())):
             return dict(self.task.losses(outputs, inputs))
 

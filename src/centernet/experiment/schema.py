@@ -80,11 +80,20 @@ class PrecisionConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class DistributedConfig:
+    """Training in several processes. timeout_seconds: time for all to join, and after which one that shows no sign of life ends all."""
+
+    timeout_seconds: Annotated[float, Field(ge=5)] = 45.0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
     """How to train.
 
     batch_size: images per process and step; global_batch_size: over all processes; exactly one is given.
-    gradient_clip: largest global norm of the gradient. validate_every, save_every: in epochs; the last always counts.
+    gradient_clip: largest global norm of the gradient. freeze: patterns of names of parameters that are not trained (`res1/*`),
+    and whose batch norm keeps its statistics; freeze_batch_norm: all statistics.
+    validate_every, save_every: in epochs; the last always counts.
     keep_states: for how many of the newest checkpoints the solver's states stay on disk (the parameters always do).
     log_every: steps between lines of `metrics.csv`.
     """
@@ -96,7 +105,9 @@ class TrainConfig:
     schedule: ScheduleConfig = ScheduleConfig()
     solver: SolverConfig = SolverConfig()
     precision: PrecisionConfig = PrecisionConfig()
+    distributed: DistributedConfig = DistributedConfig()
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    freeze: tuple[str, ...] = ()
     freeze_batch_norm: bool = False
     validate_every: Positive = 5
     validate_ap: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +33,8 @@ from centernet.experiment import evaluate, report
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.batches import Data, load, open_splits
 from centernet.experiment.detector import detector, options_of
+from centernet.experiment.fine_tune import begin_with, frozen_names, plan
 from centernet.experiment.inference_graph import Machine
-from centernet.experiment.model_files import fill
 from centernet.experiment.output import default_folder, make_folder
 from centernet.experiment.schema import ExperimentConfig
 from centernet.weights.pretrained import load_backbone
@@ -91,7 +91,7 @@ def train(
             f"train.precision.channel_last: NNabla's CPU convolution has no NHWC, and training runs on {device.description}; "
             "use the _fp configuration, or --set train.precision.channel_last=false"
         )
-    communicator = communicators.create(device.context)
+    communicator = communicators.create(device.context, timeout=config.train.distributed.timeout_seconds)
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
     with communicators.ending_all(communicator), nn.context_scope(device.context):
@@ -105,15 +105,17 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
         _warn_of_overwriting(folder, start)
     training, validation = open_splits(config.data)
     assembly = assemble(config, training.classes, training.normalization)
+    frozen = frozen_names(config.train.freeze, assembly.network)
+    parts = plan(config.train.solver, frozen, assembly.network)
     data = load(config, assembly, training, validation, communicator, on_gpu=place.device.is_gpu)
     make_folder(folder)
     with assembly.network.parameter_scope(), closing(data):
         network_start = _initialise(config, assembly, start)
-        step = _step(config, assembly, communicator)
+        step = _step(config, assembly, communicator, frozen)
         progress = _resume(folder, start, step, data) if start.resume_from else Progress()
         if communicator.rank == 0:
             configuration.write_yaml(configuration.to_tree(config), folder / "config.yaml")
-            _announce(config, assembly, data, place, [network_start, f"output: {folder}"])
+            _announce(config, assembly, data, place, [network_start, *parts, f"output: {folder}"])
         trainer = _trainer(config, assembly, data, step, folder, place)
         result = trainer.fit(progress)
         data.tell_losses(communicator)
@@ -126,22 +128,22 @@ def _warn_of_overwriting(folder: Path, start: Start) -> None:
 
 
 def _initialise(config: ExperimentConfig, assembly: Assembly, start: Start) -> str:
-    """Give the parameters their first values; returns what was done, in a line."""
+    """Give the parameters their first values; returns what was done, in lines."""
     network, folder = assembly.network, config.model.pretrained_model_dir
     parameters = network.parameters()
     if start.checkpoint is not None:
-        return f"{start.checkpoint}: {fill(assembly, read_parameters(start.checkpoint), what=start.checkpoint)}"
+        return f"{start.checkpoint}: {begin_with(assembly, read_parameters(start.checkpoint), what=start.checkpoint)}"
     if start.resume_from is not None or folder is None or network.pretrained_name is None:
         return f"parameters: drawn with seed {config.train.seed}" if start.resume_from is None else "parameters: from the checkpoint"
     path, report = load_backbone(Path(folder).expanduser(), network.pretrained_name, parameters, network.backbone_shapes())
     return f"{path}: {report}"
 
 
-def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicator) -> TrainStep:
+def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicator, frozen: Collection[str]) -> TrainStep:
     batch_stat = False if config.train.freeze_batch_norm else None
 
     def build_losses(inputs: dict[str, nn.Variable]) -> dict[str, nn.Variable]:
-        return assembly.losses(inputs, training=True, batch_stat=batch_stat)
+        return assembly.losses(inputs, training=True, batch_stat=batch_stat, frozen=frozen)
 
     return TrainStep(
         build_losses,
@@ -151,6 +153,7 @@ def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicat
         communicator=communicator,
         counts=assembly.task.counts,
         gradient_clip=config.train.gradient_clip,
+        frozen=frozen,
     )
 
 
@@ -191,6 +194,7 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
         metrics=_metrics(config, assembly, data, place) if settings.validate_ap else None,
         validate_every=settings.validate_every,
         save_every=settings.save_every,
+        data_seconds=config.data.sample_seconds,
     )
 
 

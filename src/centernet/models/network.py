@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -100,12 +100,15 @@ class Network:
             return batch, height, width, self.input_channels
         return batch, self.input_channels, height, width
 
-    def __call__(self, image: nn.Variable, *, training: bool = False, batch_stat: bool | None = None) -> list[dict[str, nn.Variable]]:
+    def __call__(
+        self, image: nn.Variable, *, training: bool = False, batch_stat: bool | None = None, frozen: Collection[str] = ()
+    ) -> list[dict[str, nn.Variable]]:
         """Build the graph on `image`, whose shape is an `input_shape`.
 
         Args:
             training: whether parameters take gradients.
             batch_stat: batch norm uses the batch's own statistics; default: if training.
+            frozen: names of parameters that take none even then; a batch norm with one of them keeps its running statistics.
 
         Returns:
             One dict of raw output maps per stack, in this layout, each (height, width) / stride large, rounded up. A backbone
@@ -118,7 +121,7 @@ class Network:
         expected = self.input_shape(image.shape[0], height, width)
         if tuple(image.shape) != expected:
             raise ConfigError(f"network input has shape {tuple(image.shape)}, expected {expected} ({self.layout})")
-        ops = Ops(layout=self.layout, training=training, batch_stat=batch_stat, seed=self.seed)
+        ops = Ops(layout=self.layout, training=training, batch_stat=batch_stat, seed=self.seed, frozen=frozen)
         with self.parameter_scope():
             return self._build(image, ops)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from zlib import crc32
 
@@ -25,7 +25,15 @@ class Ops:
     gets values that depend on `seed` and on its own full name, not on the order of creation or the layout.
     """
 
-    def __init__(self, *, layout: Layout = "nchw", training: bool = False, batch_stat: bool | None = None, seed: int | None = 0) -> None:
+    def __init__(
+        self,
+        *,
+        layout: Layout = "nchw",
+        training: bool = False,
+        batch_stat: bool | None = None,
+        seed: int | None = 0,
+        frozen: Collection[str] = (),
+    ) -> None:
         """
         Args:
             layout: of every feature map and kernel. An NHWC graph can be built anywhere but runs on cuDNN only.
@@ -33,11 +41,13 @@ class Ops:
             batch_stat: normalise with the batch's own statistics and update the running ones; default: if training.
                 False with training=True trains with frozen statistics.
             seed: of the initial values; None leaves new parameters zero, for graphs that only tell their shapes.
+            frozen: full names of parameters that take no gradients; a batch norm with one of them keeps its running statistics.
         """
         self.layout = layout
         self.training = training
         self.batch_stat = training if batch_stat is None else batch_stat
         self.seed = seed
+        self.frozen = frozen
         self._path: list[str] = []
 
     @property
@@ -67,13 +77,14 @@ class Ops:
         shape_nchw = tuple(shape_nchw)
         initializer = None
         if self.seed is not None:
-            rng = np.random.default_rng((self.seed, crc32("/".join([*self._path, name]).encode())))
+            rng = np.random.default_rng((self.seed, crc32(self._full(name).encode())))
 
             def initializer(shape: Sequence[int]) -> Array:
                 return np.ascontiguousarray(self._stored(initial(rng, shape_nchw)))
 
         shape = self._stored(np.empty(shape_nchw, np.bool_)).shape
-        return nn.parameter.get_parameter_or_create(name, shape, initializer, trainable, trainable and self.training)
+        takes_gradients = trainable and self.training and self._full(name) not in self.frozen
+        return nn.parameter.get_parameter_or_create(name, shape, initializer, trainable, takes_gradients)
 
     def convolution(
         self, x: nn.Variable, channels: int, kernel: int, *, stride: int = 1, group: int = 1, initial: Initial, bias: float | None = None
@@ -107,6 +118,7 @@ class Ops:
             gamma = self.parameter("gamma", shape, constant(1))
             mean = self.parameter("mean", shape, constant(0), trainable=False)
             variance = self.parameter("var", shape, constant(1), trainable=False)
+            is_frozen = any(self._full(name) in self.frozen for name in ("beta", "gamma", "mean", "var"))
         with nn.context_scope(for_statistics(nn.get_current_context())):
             return F.batch_normalization(
                 x,
@@ -117,7 +129,7 @@ class Ops:
                 axes=[self.channel_axis],
                 decay_rate=decay,
                 eps=epsilon,
-                batch_stat=self.batch_stat,
+                batch_stat=self.batch_stat and not is_frozen,
             )
 
     def conv_bn(
@@ -153,6 +165,10 @@ class Ops:
     def concatenate(self, *parts: nn.Variable) -> nn.Variable:
         """Feature maps of the same size, channels one after the other."""
         return F.concatenate(*parts, axis=self.channel_axis)
+
+    def _full(self, name: str) -> str:
+        """A parameter of the current scope as a file calls it."""
+        return "/".join([*self._path, name])
 
     def _stored(self, values: Array) -> Array:
         return values.transpose(0, 2, 3, 1) if self.channel_last and values.ndim == 4 else values

@@ -1,0 +1,105 @@
+"""Training that starts from a model of other classes, or trains a part of the network only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from centernet.engine.patterns import matching
+from centernet.engine.solver import SolverConfig, grouped
+from centernet.errors import ConfigError, WeightsError
+from centernet.experiment.assembly import Assembly, from_description
+from centernet.models.network import Network
+from centernet.weights.layout import convert
+from centernet.weights.match import LoadReport, assign
+from centernet.weights.store import ParameterFile
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """What a training began with. report: of the parameters taken. redrawn: name → shape in the file, of those that were not."""
+
+    report: LoadReport
+    redrawn: dict[str, Shape]
+    shapes: dict[str, Shape]
+
+    def __str__(self) -> str:
+        """A line for the whole, and one for each parameter that begins anew."""
+        lines = [
+            f"  {name}: begins anew, for another number of classes; {_by(self.shapes[name])} instead of {_by(found)}"
+            for name, found in self.redrawn.items()
+        ]
+        return "\n".join([str(self.report), *lines])
+
+
+def begin_with(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> Beginning:
+    """Copy a file's parameters into the network; where the file is for another number of classes, all but those that depend on it.
+
+    Raises:
+        WeightsError: they do not fit for another reason.
+    """
+    network = assembly.network
+    try:
+        parameters = convert(file.parameters, layout=network.layout, channels=assembly.description.input_channels)
+    except WeightsError as error:
+        raise WeightsError(f"{what}: {error}") from None
+    shapes = network.parameter_shapes()
+    differ = [name for name, shape in shapes.items() if name in parameters and parameters[name].shape != shape]
+    others = shapes_of_more_classes(assembly) if differ else {}
+    redrawn = {name: parameters[name].shape for name in differ if _differ_by_classes(parameters[name].shape, shapes[name], others[name])}
+    kept = {name: values for name, values in parameters.items() if name not in redrawn}
+    report = assign(kept, network.parameters(), what=what, allow_missing=tuple(redrawn))
+    return Beginning(report=report, redrawn=redrawn, shapes=shapes)
+
+
+def shapes_of_more_classes(assembly: Assembly) -> dict[str, Shape]:
+    """Name and shape of every parameter, were there one class more: those that differ from the network's depend on the classes."""
+    own = assembly.description
+    names = (*own.class_names, " ".join(own.class_names) + "+")  # none of them
+    more = replace(own, class_names=names, category_ids=(*own.category_ids, max(own.category_ids) + 1))
+    return from_description(more, source="one class more").network.parameter_shapes()
+
+
+def frozen_names(patterns: Sequence[str], network: Network) -> frozenset[str]:
+    """The names of parameters and running statistics that `train.freeze` matches.
+
+    Raises:
+        ConfigError: a pattern matches none, or nothing is left to train.
+    """
+    names = list(network.parameter_shapes())
+    found = [matching(pattern, names, key=f"train.freeze.{index}") for index, pattern in enumerate(patterns)]
+    frozen = frozenset(name for part in found for name in part)
+    if all(name in frozen for name, is_trained in network.trainable.items() if is_trained):
+        raise ConfigError(f"train.freeze: {', '.join(patterns)} match every parameter; nothing is left to train")
+    return frozen
+
+
+def plan(solver: SolverConfig, frozen: Collection[str], network: Network) -> list[str]:
+    """What is trained how, a line for each part that is not trained as all others are.
+
+    Raises:
+        ConfigError: a group's pattern matches no parameter that is left to it.
+    """
+    trainable = [name for name, is_trained in network.trainable.items() if is_trained]
+    shapes = network.parameter_shapes()
+    lines = []
+    if frozen:
+        values = sum(math.prod(shapes[name]) for name in trainable if name in frozen)
+        lines.append(f"frozen: {sum(name in frozen for name in trainable)} parameters ({values / 1e6:.2f} million values)")
+    for group, names in zip(solver.groups, grouped(solver.groups, trainable)[:-1], strict=True):
+        decay = "" if group.weight_decay is None else f", weight decay {group.weight_decay:g}"
+        lines.append(f"{group.pattern}: {len(names)} parameters with {group.lr_factor:g} times the learning rate{decay}")
+    return lines
+
+
+def _differ_by_classes(found: Shape, own: Shape, more: Shape) -> bool:
+    """Whether a file's shape is the network's but for the axes that one class more changes."""
+    return own != more and len(found) == len(own) and all(f == o or o != m for f, o, m in zip(found, own, more, strict=True))
+
+
+def _by(shape: Shape) -> str:
+    return "x".join(map(str, shape))
