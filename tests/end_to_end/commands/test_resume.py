@@ -17,6 +17,21 @@ import numpy as np
 import pytest
 
 Command = Callable[..., Any]
+ROOT = Path(__file__).resolve().parents[3]
+MAIN_THAT_WAITS = f"""
+import os, runpy, signal
+from centernet.engine.step import TrainStep
+reading, writing = os.pipe()
+os.set_blocking(writing, False)
+signal.set_wakeup_fd(writing)  # every signal leaves a byte there
+run, steps = TrainStep.run, iter(range(100))
+def run_or_wait(self, *arguments):
+    if next(steps) == 5:
+        os.read(reading, 1)  # the signal comes in this epoch, however slow its sender is
+    return run(self, *arguments)
+TrainStep.run = run_or_wait
+runpy.run_path({str(ROOT / "src" / "main.py")!r}, run_name="__main__")
+"""
 TIMES = ("seconds", "images_per_second", "waiting")  # columns of metrics.csv that no two runs share
 
 
@@ -91,10 +106,12 @@ def test_a_training_stopped_inside_an_epoch_by_a_signal_goes_on_from_there(
 ) -> None:
     output = tmp_path / "out"
     words = ("--train-config", long_config, "--data_dir", uninterrupted / "shapes", "-o", output)
-    with start("main.py", "ctdet", *words) as process:
+    program = tmp_path / "main.py"
+    program.write_text(MAIN_THAT_WAITS)
+    with start(program, "ctdet", *words) as process:
         wait_for(lambda: (output / "metrics.csv").exists() and "\nstep,0,3," in (output / "metrics.csv").read_text(), process)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
     assert process.returncode == exit_code, errors
     assert f"stopped by {number.name}; checkpoint written" in errors
     assert "Traceback" not in errors
@@ -134,7 +151,7 @@ def test_resuming_needs_the_folder_and_a_checkpoint_in_it(tiny: Any, centernet: 
     assert "there are: 0, 1" in ended.err
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], *, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], *, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
