@@ -91,7 +91,7 @@ def train(
             f"train.precision.channel_last: NNabla's CPU convolution has no NHWC, and training runs on {device.description}; "
             "use the _fp configuration, or --set train.precision.channel_last=false"
         )
-    communicator = communicators.create(device.context, timeout=config.train.distributed.timeout_seconds)
+    communicator = communicators.create(device.context)
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
     with communicators.ending_all(communicator), nn.context_scope(device.context):
