@@ -76,7 +76,7 @@ def test_a_value_out_of_range_is_one_line(trained: Any, refused: Any, typed: lis
 @pytest.mark.parametrize("script", [*SCRIPTS, "convert_parameter_format.py"])
 def test_a_script_run_from_anywhere_says_the_same_without_a_traceback(tmp_path: Path, script: str) -> None:
     words = [sys.executable, str(SOURCES / script), "--num_layer", "18"]
-    ended = subprocess.run(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: ")
