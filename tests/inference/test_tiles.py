@@ -197,3 +197,72 @@ def test_only_scores_from_the_threshold_and_the_table_of_names_are_kept() -> Non
     assert len(windows) == 2
     assert found.class_names == ("a", "b")
     np.testing.assert_array_equal(found.scores, np.float32([0.9, 0.9]))
+
+
+def test_what_holds_something_surer_is_a_group_seen_from_afar() -> None:
+    """Whatever its class; but a large thing may hold small things that the network is less sure of."""
+    windows = tile_windows((100, 160), TILING)
+    small, giant = detections([[10, 30, 30, 50, 0.6, 0]]), [5, 5, 150, 95, 0.5, 1]
+    merged = merge_tiles([small, detections([])], windows, detections([giant]), (100, 160), TILING)
+    np.testing.assert_array_equal(merged.boxes, small.boxes)
+    giant[4] = 0.7
+    merged = merge_tiles([small, detections([])], windows, detections([giant]), (100, 160), TILING)
+    np.testing.assert_array_equal(merged.boxes, [giant[:4], small.boxes[0]])
+
+
+def test_an_object_that_tiles_join_is_not_something_inside_itself() -> None:
+    windows = tile_windows((100, 160), TILING)
+    pieces = [detections([[11, 10, 100, 90, 0.9, 0]]), detections([[0, 10, 89, 90, 0.9, 0]])]
+    merged = merge_tiles(pieces, windows, detections([[10, 10, 150, 90, 0.5, 0]]), (100, 160), TILING)
+    np.testing.assert_array_equal(merged.boxes, [[10, 10, 150, 90]])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_object_cut_by_a_seam_appears_once_at_its_full_size(seed: int) -> None:
+    """Of any size, anywhere, with tiles of any size and form; seen once, or again and in part with lower scores, as at several scales."""
+    rng = np.random.default_rng(seed)
+    for _ in range(6):
+        tile = int(rng.integers(60, 130))
+        tiling = Tiling(tile=tile, overlap=int(rng.integers(20, tile // 3 + 2)), aspect=rng.choice([1.0, 0.75]), repeats=True)
+        image_hw = (int(rng.integers(tile, 4 * tile)), int(rng.integers(2 * tile, 4 * tile)))
+        windows = tile_windows(image_hw, tiling)
+        seam = windows[rng.integers(len(windows)), rng.choice([0, 2])]
+        side = rng.integers(16, np.minimum(image_hw, 2 * tile))
+        x = int(np.clip(seam - rng.integers(0, side[1] + 1), 0, image_hw[1] - side[1]))
+        y = int(rng.integers(0, image_hw[0] - side[0] + 1))
+        box = (x, y, x + int(side[1]), y + int(side[0]))
+
+        def detect(images: Sequence[Array]) -> list[Detections]:
+            return [_repeated(part) for part in boxes_of_levels(images)]
+
+        assert_found(detect_in_tiles(detect, scene(image_hw, [box]), tiling), [box])
+
+
+def _repeated(part: Detections) -> Detections:
+    """Each box again, moved and narrower, with half and a third of its score."""
+    size = part.boxes[:, 2:] - part.boxes[:, :2]
+    moved = part.boxes + 0.05 * np.tile(size, 2)
+    narrow = np.concatenate([part.boxes[:, :2] + 0.1 * size, part.boxes[:, 2:] - 0.1 * size], axis=1)
+    boxes, scores = np.concatenate([part.boxes, moved, narrow]), np.concatenate([part.scores, part.scores / 2, part.scores / 3])
+    return Detections(boxes, scores, np.tile(part.class_ids, 3))
+
+
+def test_one_scale_may_find_two_objects_where_several_scales_repeat_one() -> None:
+    windows = tile_windows((100, 160), TILING)
+    pair = [
+        detections([[5, 20, 45, 60, 0.9, 0], [7, 21, 46, 62, 0.8, 0], [8, 22, 34, 58, 0.7, 0], [5, 20, 45, 60, 0.6, 1]]),
+        detections([]),
+    ]
+    several = Tiling(tile=100, overlap=40, repeats=True)
+    assert len(merge_tiles(pair, windows, detections([]), (100, 160), TILING)) == 4
+    np.testing.assert_array_equal(merge_tiles(pair, windows, detections([]), (100, 160), several).scores, np.float32([0.9, 0.6]))
+
+
+def test_tiles_are_no_higher_than_what_the_network_sees_of_them() -> None:
+    windows = tile_windows((300, 160), Tiling(tile=100, overlap=20, aspect=0.6))
+    assert set((windows[:, 3] - windows[:, 1]).tolist()) == {60}
+    assert (np.diff(np.unique(windows[:, 1])) <= 40).all()
+    assert windows[:, 3].max() == 300
+    assert Tiling(tile=100, overlap=70, aspect=0.6).height == 71, "they overlap as was asked for"
+    with pytest.raises(ValueError, match="expected more than 0 and at most 1"):
+        Tiling(tile=100, overlap=20, aspect=1.5)

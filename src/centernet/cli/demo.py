@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from centernet.cli import machine, parsing
@@ -38,7 +37,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     selection.check_scores(lowest)
     path = machine.checkpoint(arguments)
 
-    from centernet.experiment.demo import Demo, View, cell_of
+    from centernet.experiment.demo import Demo, View, tiling_for
     from centernet.experiment.output import default_folder, make_folder
 
     is_many = len(source.images) > 1 or bool(source.videos)
@@ -47,7 +46,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
         lowest=selection.lowest_scores(detector.class_names, lowest, classes=given.get("classes"), default=VIS_THRESHOLD),
         debug=debug,
         theme=given.get("debugger_theme", "white"),
-        tiling=None if tiling is None else replace(tiling, cell=cell_of(detector, tile=tiling.tile)),
+        tiling=None if tiling is None else tiling_for(detector, tile=tiling.tile, overlap=tiling.overlap),
         is_tracked="track" in given,
         batch_size=given.get("batch_size", 1),
     )

@@ -197,7 +197,7 @@ class Demo:
         """Let the runtime compile the network before the first image is timed."""
         self.detector.predict_batch([image])
         if self.view.tiling is not None:
-            self.detector.predict_batch([image[: self.view.tiling.tile, : self.view.tiling.tile]])
+            self.detector.predict_batch([image[: self.view.tiling.height, : self.view.tiling.tile]])
 
     def _write_maps(self, name: str, image: Array, *, source: Path) -> None:
         inspection = self.detector.inspect(image)
@@ -232,10 +232,14 @@ def _loaded(look: Look, seconds: float) -> Look:
     return replace(look, stages={**look.stages, "load": seconds})
 
 
-def cell_of(detector: Detector, *, tile: int) -> float:
-    """Image pixels to a cell of the heatmap, where the network looks at tiles of so many pixels."""
+def tiling_for(detector: Detector, *, tile: int, overlap: int) -> Tiling:
+    """Tiles of so many image pixels as the detector looks at them: as wide as its input, and no higher."""
     spec, stride = detector.spec, detector.description.stride
-    return float(stride) if spec.keep_resolution else stride * tile / max(spec.size)
+    height, width = spec.size
+    repeats = len(detector.scales) > 1
+    if spec.keep_resolution:
+        return Tiling(tile=tile, overlap=overlap, cell=stride, repeats=repeats)
+    return Tiling(tile=tile, overlap=overlap, cell=stride * tile / width, aspect=min(1.0, height / width), repeats=repeats)
 
 
 def _timed(frames: Frames | Camera, times: list[float], *, is_live: bool) -> Iterator[Array]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from centernet.geometry.boxes import area
+from centernet.inference.pieces import DUPLICATE, Seen, clipped, joined, shared_area
 from centernet.structures import Array, Detections
 
-DUPLICATE = 0.5  # intersection over union from which two views show one object
 CONTAINED = 0.7  # share of a cut piece inside an object from which it is a piece of that object,
 VISIBLE = 0.5  # if it is at least this share of what its tile shows of the object
 GROUP = 3  # objects of its class inside something large, from which that is a group seen from afar
@@ -21,16 +20,27 @@ GROUP = 3  # objects of its class inside something large, from which that is a g
 class Tiling:
     """tile: side of a tile in image pixels, > 0. overlap: that neighbouring tiles share at least, 0 <= overlap < tile.
 
-    cell: image pixels to a cell of the network's heatmap, which is how exactly it places a box.
+    cell: image pixels to a cell of the network's heatmap, which is how exactly it places a box. aspect: height over width of
+    what the network sees of a tile, in (0, 1]; tiles are so much lower. repeats: the detector may say an object more than once,
+    as it does of several test scales, whose soft-NMS lowers scores and drops nothing.
     """
 
     tile: int
     overlap: int
     cell: float = 0.0
+    aspect: float = 1.0
+    repeats: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.tile:
             raise ValueError(f"tiles of {self.tile} pixels cannot overlap by {self.overlap}, expected 0 <= overlap < tile")
+        if not 0 < self.aspect <= 1:
+            raise ValueError(f"tiles {self.aspect} times as high as wide, expected more than 0 and at most 1")
+
+    @property
+    def height(self) -> int:
+        """Pixels, more than the overlap."""
+        return max(int(self.tile * self.aspect), self.overlap + 1)
 
     @property
     def margin(self) -> float:
@@ -44,7 +54,8 @@ def tile_windows(image_hw: tuple[int, int], tiling: Tiling) -> Array:
     Args:
         image_hw: (height, width) of the image, in pixels.
     """
-    rows, columns = (_spans(side, tiling) for side in image_hw)
+    height, width = image_hw
+    rows, columns = _spans(height, tiling.height, tiling.overlap), _spans(width, tiling.tile, tiling.overlap)
     return np.array([(x1, y1, x2, y2) for y1, y2 in rows for x1, x2 in columns], np.int64)
 
 
@@ -79,8 +90,10 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     An object no larger than the overlap is whole in some tile. Larger ones are taken from the view of the whole image, or,
     where that missed them, joined from the pieces that neighbouring tiles saw. Two rules keep out the rest: what a tile saw of
     an object that is known already is dropped (the object, cut to that tile, looks the same), and so is a piece, or a thing
-    in the view of the whole image, that a tile looked at from nearer or in full without reporting it. Something large that
-    tiles show to be several objects of its class is a group seen from afar, and dropped as well.
+    in the view of the whole image, that a tile looked at from nearer or in full without reporting it. Something large in which
+    tiles show something surer, or several objects of its class, is a group seen from afar, and dropped as well: the whole image
+    shows things smaller than the network knows them, and a network in doubt takes a crowd of them for one. (Scenes of shapes, five
+    tiles wide and high, and the network of cfg/quickstart.yaml: of 85 such false boxes this leaves 7, and every object.)
 
     Args:
         parts: one per tile, boxes in pixels of the tile.
@@ -100,7 +113,9 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     large = whole.select(~_is_inside(whole.boxes, windows, image_hw, tiling.margin).any(axis=1))
     # One more view: the whole image, which no seam cuts.
     views = np.concatenate([windows, [[0, 0, width, height]]]).astype(np.float64)
-    found = _Seen.gather([*parts, large], views, tiling.margin)
+    found = Seen.gather([*parts, large], views, tiling.margin)
+    if tiling.repeats:
+        found = _without_repeats(found.by_score())
     is_large = found.view == len(windows)
     afar, near = found.select(is_large), found.select(~is_large)
     every = _merged(near, windows, image_hw, tiling.margin)
@@ -109,58 +124,20 @@ def merge_tiles(parts: Sequence[Detections], windows: Array, whole: Detections, 
     return Detections(every.boxes.astype(np.float32), every.scores, every.class_ids, whole.class_names)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """Detections with the view each was seen in: boxes and windows (n, 4) float64 xyxy in image pixels, scores (n,), class_ids (n,).
-
-    cut: (n, 4) bool, whether a seam may cut its left, upper, right, lower side. view: (n,) the view's number.
-    """
-
-    boxes: Array
-    scores: Array
-    class_ids: Array
-    windows: Array
-    cut: Array
-    view: Array
-
-    @classmethod
-    def gather(cls, parts: Sequence[Detections], views: Array, margin: float) -> _Seen:
-        """All parts in image pixels; the last view is the whole image, in its own pixels already."""
-        view = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        windows = views[view]
-        boxes = np.concatenate([part.boxes for part in parts]).astype(np.float64) + np.tile(windows[:, :2], 2)
-        is_seam = windows * [1, 1, -1, -1] > views[-1] * [1, 1, -1, -1]
-        cut = is_seam & ((boxes - windows) * [1, 1, -1, -1] <= margin)
-        scores, class_ids = (np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "class_ids"))
-        return cls(boxes=boxes, scores=scores, class_ids=class_ids, windows=windows, cut=cut, view=view)
-
-    def select(self, keep: Array) -> _Seen:
-        return _Seen(**{name: array[keep] for name, array in self._arrays().items()})
-
-    def extended(self, other: _Seen) -> _Seen:
-        return _Seen(**{name: np.concatenate([array, getattr(other, name)]) for name, array in self._arrays().items()})
-
-    def by_score(self) -> _Seen:
-        return self.select(np.argsort(-self.scores, kind="stable"))
-
-    def _arrays(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-def _merged(seen: _Seen, windows: Array, image_hw: tuple[int, int], margin: float) -> _Seen:
+def _merged(seen: Seen, windows: Array, image_hw: tuple[int, int], margin: float) -> Seen:
     """Every object that the given views show, once, best first."""
     is_cut = seen.cut.any(axis=1)
     known, pieces = _without_duplicates(seen.select(~is_cut).by_score()), seen.select(is_cut)
     everything = np.ones(len(known.scores), bool)
     is_known = [_is_seen_of_any(pieces, i, known, everything) for i in range(len(pieces.scores))]
-    joined, single = _joined(pieces.select(~np.array(is_known, bool)), margin)
-    visible = _clipped(single.boxes, single.windows)
+    whole, single = joined(pieces.select(~np.array(is_known, bool)), margin)
+    visible = clipped(single.boxes, single.windows)
     single = single.select(~_is_inside(visible, windows, image_hw, margin).any(axis=1))
-    every = known.extended(joined.by_score()).extended(single.by_score())
+    every = known.extended(whole.by_score()).extended(single.by_score())
     return _without_duplicates(every, num_sure=len(known.scores)).by_score()
 
 
-def _without_duplicates(seen: _Seen, *, num_sure: int = 0) -> _Seen:
+def _without_duplicates(seen: Seen, *, num_sure: int = 0) -> Seen:
     """The first `num_sure` ones, and each of the rest that is nothing known by then."""
     is_kept = np.arange(len(seen.scores)) < num_sure
     for i in range(num_sure, len(seen.scores)):
@@ -168,7 +145,7 @@ def _without_duplicates(seen: _Seen, *, num_sure: int = 0) -> _Seen:
     return seen.select(is_kept)
 
 
-def _is_seen_of_any(candidates: _Seen, i: int, known: _Seen, is_considered: Array) -> bool:
+def _is_seen_of_any(candidates: Seen, i: int, known: Seen, is_considered: Array) -> bool:
     """Whether candidate `i` is what its view shows of a known one; only boxes that meet it are looked at, since there may be thousands."""
     x1, y1, x2, y2 = candidates.boxes[i]
     left, top, right, bottom = known.boxes.T
@@ -176,13 +153,13 @@ def _is_seen_of_any(candidates: _Seen, i: int, known: _Seen, is_considered: Arra
     return bool(len(meets)) and bool(_is_seen_of(candidates.select(np.array([i])), known.select(meets))[0])
 
 
-def _is_seen_of(candidates: _Seen, known: _Seen) -> Array:
+def _is_seen_of(candidates: Seen, known: Seen) -> Array:
     """(n,) bool: whether a candidate is what its view shows of a known object of another view.
 
     For a cut candidate the class may differ, since a part of a thing is easily taken for another thing.
     """
     window = candidates.windows[:, None]
-    own, other = _clipped(candidates.boxes[:, None], window), _clipped(known.boxes[None], window)
+    own, other = clipped(candidates.boxes[:, None], window), clipped(known.boxes[None], window)
     common = area(np.concatenate([np.maximum(own[..., :2], other[..., :2]), np.minimum(own[..., 2:], other[..., 2:])], axis=-1))
     own_area = area(own)
     same_class = candidates.class_ids[:, None] == known.class_ids
@@ -193,13 +170,27 @@ def _is_seen_of(candidates: _Seen, known: _Seen) -> Array:
     return result
 
 
-def _is_group(large: _Seen, near: _Seen) -> Array:
-    """(n,) bool: what from afar looks like one thing, and from near like several of that class."""
-    container, content = large.boxes[:, None], near.boxes[None]
-    common = np.concatenate([np.maximum(container, content)[..., :2], np.minimum(container, content)[..., 2:]], axis=-1)
-    is_content = (area(common) >= CONTAINED * area(content)) & (large.class_ids[:, None] == near.class_ids)
-    result: Array = is_content.sum(axis=1) >= GROUP
+def _is_group(large: Seen, near: Seen) -> Array:
+    """(n,) bool: what from afar looks like one thing; and from near like several of that class, or like something surer inside."""
+    shared, content = shared_area(large, near), area(near.boxes)
+    is_content = shared >= CONTAINED * content
+    is_other = shared < DUPLICATE * (area(large.boxes)[:, None] + content - shared)
+    is_surer = ~near.cut.any(axis=1) & (near.view >= 0) & (near.scores > large.scores[:, None])
+    is_alike = large.class_ids[:, None] == near.class_ids
+    result: Array = ((is_content & is_alike).sum(axis=1) >= GROUP) | (is_content & is_other & is_surer).any(axis=1)
     return result
+
+
+def _without_repeats(seen: Seen) -> Seen:
+    """Of the boxes that a view has of one object only the best; `seen` is sorted, best first."""
+    shared, own = shared_area(seen, seen), area(seen.boxes)
+    alike = shared >= DUPLICATE * (own[:, None] + own - shared)
+    inside = (shared >= CONTAINED * own[:, None]) & (own[:, None] >= VISIBLE * own)
+    repeats = (alike | inside) & (shared > 0) & (seen.class_ids[:, None] == seen.class_ids) & (seen.view[:, None] == seen.view)
+    is_kept = np.ones(len(own), bool)
+    for i in range(len(own)):
+        is_kept[i] = not (repeats[i, :i] & is_kept[:i]).any()
+    return seen.select(is_kept)
 
 
 def _is_inside(boxes: Array, windows: Array, image_hw: tuple[int, int], margin: float) -> Array:
@@ -210,62 +201,9 @@ def _is_inside(boxes: Array, windows: Array, image_hw: tuple[int, int], margin: 
     return result
 
 
-def _clipped(boxes: Array, windows: Array) -> Array:
-    """Boxes as far as they are inside their windows."""
-    return np.concatenate([np.clip(boxes[..., half], windows[..., :2], windows[..., 2:]) for half in (slice(0, 2), slice(2, 4))], axis=-1)
-
-
-def _joined(pieces: _Seen, margin: float) -> tuple[_Seen, _Seen]:
-    """Pieces of one object as one detection each, and the pieces that continue in no other tile."""
-    continues = _continues(pieces, 0, margin) | _continues(pieces, 1, margin)
-    group = np.arange(len(pieces.scores))
-    while True:  # the lowest number spreads through each group
-        lowest = np.minimum(group, np.where(continues, group[None], len(group)).min(axis=1, initial=len(group)))
-        if (lowest == group).all():
-            break
-        group = lowest
-    single = np.bincount(group, minlength=len(group))[group] == 1
-    rows = [_hull(pieces.select(group == number), view=-1 - number) for number in np.unique(group[~single])]
-    joined = pieces.select(np.zeros(0, int))
-    for row in rows:
-        joined = joined.extended(row)
-    return joined, pieces.select(single)
-
-
-def _hull(pieces: _Seen, *, view: int) -> _Seen:
-    """One detection around all pieces, with the best one's score and class."""
-    best = pieces.select(np.array([pieces.scores.argmax()]))
-    boxes, windows = (np.concatenate([a[:, :2].min(axis=0), a[:, 2:].max(axis=0)])[None] for a in (pieces.boxes, pieces.windows))
-    return _Seen(
-        boxes=boxes, windows=windows, scores=best.scores, class_ids=best.class_ids, cut=np.zeros((1, 4), bool), view=np.array([view])
-    )
-
-
-def _continues(pieces: _Seen, axis: int, margin: float) -> Array:
-    """(n, n) bool, symmetric: two pieces are of one object that reaches through the strip where their tiles overlap.
-
-    axis: 0 for tiles side by side, 1 for one above the other.
-    """
-    low, high, across = axis, axis + 2, 1 - axis
-    a, b = pieces.windows[:, None], pieces.windows[None]
-    neighbours = (a[..., low] < b[..., low]) & (b[..., low] <= a[..., high]) & (a[..., high] < b[..., high])
-    first, second = pieces.boxes[:, None], pieces.boxes[None]
-    through = (first[..., low] <= b[..., low] + margin) & (second[..., high] >= a[..., high] - margin)
-    cut = pieces.cut[:, None, high] & pieces.cut[None, :, low]
-    # Across the seam both must have the same extent, as far as both tiles can see.
-    top, bottom = np.maximum(a[..., across], b[..., across]), np.minimum(a[..., across + 2], b[..., across + 2])
-    ends = [np.clip(box[..., side], top, np.maximum(bottom, top)) for box in (first, second) for side in (across, across + 2)]
-    common = np.minimum(ends[1], ends[3]) - np.maximum(ends[0], ends[2])
-    either = np.maximum(ends[1], ends[3]) - np.minimum(ends[0], ends[2])
-    alike = (common > 0) & (common >= DUPLICATE * either) & (pieces.class_ids[:, None] == pieces.class_ids)
-    one_way = neighbours & through & cut & alike
-    both: Array = one_way | one_way.T
-    return both
-
-
-def _spans(side: int, tiling: Tiling) -> list[tuple[int, int]]:
-    if side <= tiling.tile:
+def _spans(side: int, tile: int, overlap: int) -> list[tuple[int, int]]:
+    if side <= tile:
         return [(0, side)]
-    number = -(-(side - tiling.overlap) // (tiling.tile - tiling.overlap))
-    starts = np.rint(np.linspace(0, side - tiling.tile, number)).astype(int).tolist()
-    return [(start, start + tiling.tile) for start in starts]
+    number = -(-(side - overlap) // (tile - overlap))
+    starts = np.rint(np.linspace(0, side - tile, number)).astype(int).tolist()
+    return [(start, start + tile) for start in starts]

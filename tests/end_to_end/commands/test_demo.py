@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from centernet.geometry.boxes import iou_matrix
 from centernet.imaging.io import read_image, write_image
 from centernet.imaging.video import VideoWriter, read_frames
 
@@ -230,6 +231,17 @@ def test_a_large_image_is_looked_at_in_tiles(tiny: Any, centernet: Command, tmp_
     assert [d["box"] for d in lines(tmp_path / "small")[0]["detections"]] == [
         list(d.box) for d in alone.predict(tiny.images[0]) if d.score >= 0.3
     ]
+
+
+def test_tiles_looked_at_twice_and_at_several_scales_hold_nothing_twice(tiny: Any, centernet: Command, tmp_path: Path) -> None:
+    write_image(tmp_path / "wide.png", np.concatenate([read_image(path) for path in tiny.images[:3]], axis=1))
+    words = ("--tile", 64, "--overlap", 16, "--flip_test", "--test_scales", "0.75,1,1.25", "--vis_thresh", 0.1)
+    run(centernet, tiny, tmp_path / "wide.png", tmp_path / "out", *words)
+    found = lines(tmp_path / "out")[0]["detections"]
+    boxes, class_ids = np.array([d["box"] for d in found]), np.array([d["class_id"] for d in found])
+    alike = np.triu(iou_matrix(boxes, boxes) >= 0.5, 1) & (class_ids[:, None] == class_ids)
+    assert len(found) > 10
+    assert not alike.any(), boxes[alike.any(axis=0)]
 
 
 @pytest.fixture
