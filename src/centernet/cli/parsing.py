@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from centernet.cli import official
+from centernet.cli.official import OFFICIAL
 from centernet.cli.options import OPTIONS, Option
 from centernet.errors import ConfigError, did_you_mean
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from centernet.experiment.choice import Choice
 
 LOG = logging.getLogger(__name__)
+EVERY = (*OPTIONS, *OFFICIAL)
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,7 +60,7 @@ def make_parser(command: str, description: str, *, program: str, extra: Sequence
     parser = Parser(prog=program, description=description)
     parser.add_argument("words", nargs="*", metavar="TASK", help="the task, for example ctdet (default: what file or configuration say)")
     own = {flag for option in extra for flag in option.flags}
-    for option in (*extra, *OPTIONS):
+    for option in (*extra, *EVERY):
         if option in extra or own.isdisjoint(option.flags):
             option.add_to(parser, command)
     return parser
@@ -67,11 +70,13 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
     """The typed options; `task` is the task word or None. Options without a meaning for this command are named in one line.
 
     Raises:
-        ConfigError: a word that is no task.
+        ConfigError: a word that is no task, or an option that asks for what is not there.
+        WeightsError: `--exp_id` or `--resume` mean a model that is not there.
     """
     arguments = parser.parse_args(typed)
     given = vars(arguments)
-    idle = [option.flags[0] for option in OPTIONS if option.dest in given and command not in option.commands]
+    official.check(given, command)
+    idle = [option.flags[0] for option in EVERY if official.is_idle(option, given, command)]
     if idle:
         LOG.info("%s: no effect on '%s'", ", ".join(idle), command)
     from centernet.experiment.choice import task_names  # here: --help must not wait for what it imports
@@ -84,6 +89,7 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
                 raise ConfigError(f"--demo takes one image or pattern, found '{word}' too; put a pattern in quotes: --demo 'folder/*.jpg'")
             raise ConfigError(f"'{word}' is not a task{did_you_mean(word, known)}")
     arguments.task = next((word for word in arguments.words if word in known), None)
+    official.settle(arguments, command)
     return arguments
 
 
@@ -103,11 +109,16 @@ def choice(arguments: argparse.Namespace) -> Choice:
         raise ConfigError("--input_h and --input_w: give both, or --input_res for a square input")
     if "keep_res" in given and "fix_res" in given:
         raise ConfigError("--keep_res and --fix_res exclude each other")
+    keys = {option.key: given[option.dest] for option in EVERY if option.key and option.dest in given}
+    if "lr_step" in given:
+        keys["train.schedule.kind"] = "step"
+    if "batch_size" in given and official.counts_all_processes(given):
+        keys["train.global_batch_size"] = keys.pop("train.batch_size")
     return Choice(
         task=arguments.task,
         yaml=given.get("train_config"),
         words={word: given[word] for word in FAMILY_WORDS if word in given},
-        keys={option.key: given[option.dest] for option in OPTIONS if option.key and option.dest in given},
+        keys=keys,
         assignments=given.get("set", []),
         input_size=(height, width) if height > 0 else None,
     )

@@ -87,6 +87,12 @@ def scales(text: str) -> list[float]:
     return _read(text, lambda text: [float(part) for part in text.split(",")], expected, lambda found: all(0 < x < math.inf for x in found))
 
 
+def epochs(text: str) -> list[int]:
+    """`90,120` as a list of epochs."""
+    expected = "numbers of epochs with commas between, such as 90,120"
+    return _read(text, lambda text: [int(part) for part in text.split(",")], expected, lambda found: min(found) >= 0)
+
+
 def gpu_ids(text: str) -> list[int]:
     """`0,1` as a list of device numbers; -1 is none."""
     expected = "numbers of devices with commas between, such as 0,1, or -1 for none"
@@ -143,7 +149,7 @@ METAVARS: dict[Callable[[str], Any], str] = {
     **dict.fromkeys((whole, positive, from_zero, from_minus_one, side), "N"),
     **dict.fromkeys((above_zero, not_negative, share, below_one, degrees), "X"),
     scales: "X,Y,...",
-    gpu_ids: "N,M,...",
+    **dict.fromkeys((epochs, gpu_ids), "N,M,..."),
     words: "A,B,...",
     thresholds: "X|NAME=X,...",
 }

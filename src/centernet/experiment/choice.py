@@ -62,9 +62,7 @@ def experiment(choice: Choice) -> ExperimentConfig:
     for key, value in choice.keys.items():
         configuration.assign(tree, key, value)
     tree = configuration.override(tree, choice.assignments)
-    # A batch size that was typed replaces the file's, whichever of the two kinds that has.
-    if "train.batch_size" in choice.keys:
-        tree["train"].pop("global_batch_size", None)
+    _settle_batch_size(tree, choice)
     config = configuration.validate(ExperimentConfig, tree, source=source)
     if choice.yaml is not None:
         check_agreement(choice, configuration.to_tree(config), source)
@@ -79,7 +77,15 @@ def from_description(choice: Choice, described: Mapping[str, Any], *, source: st
     tree = _with_input_size({**described, "train": {"batch_size": 1}}, choice)
     for key, value in choice.keys.items():
         configuration.assign(tree, key, value)
+    _settle_batch_size(tree, choice)
     return configuration.validate(ExperimentConfig, configuration.override(tree, choice.assignments), source=source)
+
+
+def _settle_batch_size(tree: Tree, choice: Choice) -> None:
+    """A batch size that was typed replaces the file's, whichever of the two kinds that has."""
+    for typed, other in (("batch_size", "global_batch_size"), ("global_batch_size", "batch_size")):
+        if f"train.{typed}" in choice.keys:
+            tree["train"].pop(other, None)
 
 
 def check_task(typed: str | None, tree: Mapping[str, Any], *, source: str) -> None:

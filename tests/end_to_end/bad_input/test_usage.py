@@ -50,7 +50,7 @@ def test_a_mistyped_option_is_one_line(trained: Any, refused: Any, name: str, ty
         ("quickstart", ["--config", "gone.yaml"], "gone.yaml: no such configuration file"),
         ("export", ["--K", "0"], "--K: expected a whole number above 0, found '0'"),
         ("export", ["-o", "x.nnp", "--format", "onnx"], "--format onnx was typed, but -o names x.nnp"),
-        ("demo", ["--debug", "7"], "--debug: expected 0, 1, 2 or 3, found '7'"),
+        ("demo", ["--debug", "7"], "--debug: expected 0, 1, 2, 3 or 4, found '7'"),
     ],
 )
 def test_a_mistake_in_a_commands_own_options_is_one_line(refused: Any, name: str, typed: list[str], said: str) -> None:
