@@ -7,7 +7,8 @@ import nnabla as nn
 import numpy as np
 import pytest
 
-from centernet.engine.communicator import Single, create, ending_all, local_rank
+from centernet.engine.communicator import Single, create, ending_all
+from centernet.engine.launcher import local_rank
 from centernet.errors import DataError
 
 

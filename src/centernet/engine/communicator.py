@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
-from centernet.errors import CenterNetError, CommunicationError
+from centernet.engine.joining import joining
+from centernet.engine.launcher import local_rank, num_started, rank
+from centernet.engine.watch import Watch
+from centernet.errors import CenterNetError, CommunicationError, TrainingError
 from centernet.structures import Array
 
 T = TypeVar("T")
 
-# What launchers tell their processes, (size, local rank): Open MPI, MPICH, Slurm.
-LAUNCHERS = (
-    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
-    ("PMI_SIZE", "MPI_LOCALRANKID"),
-    ("SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
-)
 PACK_SIZE = 2 << 20  # gradient values reduced together while backward runs; the predecessor's number
+TIMEOUT = 45.0  # seconds
+NO_MEMORY = ("memory error in alloc", "out of memory")  # NNabla's RuntimeError says so
 PATIENCE = 0.5  # seconds: all ranks usually fail with the same error, and the first one's message is enough
 
 
@@ -59,6 +59,12 @@ class Communicator(Protocol):
 
     def abort(self, exit_code: int) -> NoReturn:
         """End all processes now (not collective: one rank is enough)."""
+
+    def doing(self, what: str, *, extra: float = 0.0) -> AbstractContextManager[None]:
+        """What this process does in the block, for the others' messages, and the seconds it may show no progress for (not collective)."""
+
+    def beat(self) -> None:
+        """This process has done one more of what it does many times (not collective)."""
 
 
 class Single:
@@ -101,26 +107,40 @@ class Single:
         """End this process."""
         raise SystemExit(exit_code)
 
+    def doing(self, what: str, *, extra: float = 0.0) -> AbstractContextManager[None]:
+        """Nobody asks."""
+        return nullcontext()
+
+    def beat(self) -> None:
+        """Nobody listens."""
+
 
 class Mpi:
-    """Processes on CPUs, started by mpirun or srun."""
+    """Processes on CPUs, started by mpirun or srun.
 
-    def __init__(self) -> None:
-        self._mpi = _import_mpi()
+    Args:
+        timeout: seconds that all processes have to join, and after which one without a sign of life ends all.
+    """
+
+    def __init__(self, *, timeout: float = TIMEOUT) -> None:
+        self._mpi = _import_mpi(timeout)
         self._world = self._mpi.COMM_WORLD
         self.rank: int = self._world.Get_rank()
         self.size: int = self._world.Get_size()
-        self.local_rank = _launched()[1]
-        expected = _launched()[0]
+        self.local_rank = local_rank()
+        expected = num_started()
         if self.size != expected:
             raise CommunicationError(
                 f"the launcher started {expected} processes, but MPI connects {self.size}: mpirun and mpi4py belong to "
                 f"different MPI installations; use the mpirun beside this Python ({os.path.join(sys.prefix, 'bin', 'mpirun')})"
             )
+        with joining("MPI", seconds=timeout, rank=self.rank, size=self.size):
+            self._pulse = Watch(self._mpi, self._world.Dup(), timeout=timeout).pulse
 
     def sum_in_place(self, array: Array) -> None:
         """One all-reduce without a copy."""
-        self._world.Allreduce(self._mpi.IN_PLACE, array)
+        with self._pulse.waiting("the sum over all processes"):
+            self._world.Allreduce(self._mpi.IN_PLACE, array)
 
     def average(self, arrays: Sequence[Any]) -> None:
         """One packed all-reduce."""
@@ -140,16 +160,18 @@ class Mpi:
     def sum(self, values: Sequence[float] | Array) -> Array:
         """One small all-reduce."""
         total = np.array(values, np.float64, order="C")
-        self._world.Allreduce(self._mpi.IN_PLACE, total)
+        self.sum_in_place(total)
         return total
 
     def broadcast(self, value: T) -> T:
         """Any picklable value."""
-        return self._world.bcast(value, root=0)
+        with self._pulse.waiting("rank 0"):
+            return self._world.bcast(value, root=0)
 
     def gather(self, value: T) -> list[T]:
         """Any picklable values."""
-        return self._world.allgather(value)
+        with self._pulse.waiting("everyone's part"):
+            return self._world.allgather(value)
 
     def any(self, flag: bool) -> bool:
         """One all-reduce of one number."""
@@ -157,7 +179,8 @@ class Mpi:
 
     def barrier(self) -> None:
         """MPI's barrier."""
-        self._world.Barrier()
+        with self._pulse.waiting("all others"):
+            self._world.Barrier()
 
     def abort(self, exit_code: int) -> NoReturn:
         """MPI_Abort: mpirun ends the other processes and returns the exit code."""
@@ -166,21 +189,30 @@ class Mpi:
         self._world.Abort(exit_code)
         raise SystemExit(exit_code)  # where Abort returns
 
+    def doing(self, what: str, *, extra: float = 0.0) -> AbstractContextManager[None]:
+        """Told to the thread that watches."""
+        return self._pulse.doing(what, extra=extra)
+
+    def beat(self) -> None:
+        """Told to the thread that watches."""
+        self._pulse.beat()
+
 
 class Nccl(Mpi):
     """Processes with a GPU each: gradients through NNabla's communicator (NCCL), everything else through MPI.
 
     Args:
-        context: NNabla context of this process's GPU; its device id is already this rank's.
+        context: NNabla context of this process's GPU; its device id is already this rank's. timeout: as for `Mpi`.
     """
 
-    def __init__(self, context: Any) -> None:
-        super().__init__()
+    def __init__(self, context: Any, *, timeout: float = TIMEOUT) -> None:
+        super().__init__(timeout=timeout)
         import nnabla.communicators
 
         try:
             self._nccl = nnabla.communicators.MultiProcessDataParallelCommunicator(context)
-            self._nccl.init()
+            with joining("NCCL", seconds=timeout, rank=self.rank, size=self.size):
+                self._nccl.init()
         except Exception as error:  # NNabla raises RuntimeError, AttributeError or its own, by version and cause
             raise CommunicationError(
                 f"{self.size} processes were started together, but NNabla's multi-process communicator cannot be had: {error}; "
@@ -201,31 +233,21 @@ class Nccl(Mpi):
         return self._nccl.all_reduce_callback(list(gradients), PACK_SIZE, division=False)
 
 
-def create(context: Any | None = None) -> Communicator:
+def create(context: Any | None = None, *, timeout: float = TIMEOUT) -> Communicator:
     """The communicator for the way this process was started.
 
     Args:
         context: the NNabla context training runs in; None or a CPU context: MPI where there are several processes.
+        timeout: seconds that all processes have to join, and after which one without a sign of life ends all.
 
     Raises:
         CommunicationError: a launcher started several processes and they cannot talk.
     """
-    size, _ = _launched()
-    if size <= 1:
+    if num_started() == 1:
         return Single()
     if context is not None and any("cud" in backend for backend in context.backend):
-        return Nccl(context)
-    return Mpi()
-
-
-def local_rank() -> int:
-    """Which of this machine's processes this one is, from the launcher; 0 without one. Needs no communicator."""
-    return _launched()[1]
-
-
-def num_started() -> int:
-    """How many processes the launcher started together; 1 without one. Needs no communicator."""
-    return _launched()[0]
+        return Nccl(context, timeout=timeout)
+    return Mpi(timeout=timeout)
 
 
 @contextmanager
@@ -247,6 +269,12 @@ def _report(error: BaseException, communicator: Communicator) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     where = f"rank {communicator.rank} of {communicator.size}"
+    if is_out_of_memory(error):
+        cure = "lower train.batch_size or data.input_size, or start fewer processes on a machine"
+        print(
+            f"error: {where} on {platform.node()} is out of memory ({str(error).strip() or type(error).__name__}); {cure}", file=sys.stderr
+        )
+        return TrainingError.exit_code
     if isinstance(error, CenterNetError):
         print(f"error: {error} ({where})", file=sys.stderr)
         return error.exit_code
@@ -255,19 +283,17 @@ def _report(error: BaseException, communicator: Communicator) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _launched() -> tuple[int, int]:
-    """(number of processes started together, which of this machine's this one is)."""
-    for size, local in LAUNCHERS:
-        text = os.environ.get(size, "")
-        if text.isdigit() and int(text) > 1:
-            return int(text), int(os.environ.get(local, "0"))
-    return 1, 0
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy, NNabla or CUDA could not have the memory they asked for."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(part in str(error) for part in NO_MEMORY))
 
 
-def _import_mpi() -> Any:
-    size, _ = _launched()
+def _import_mpi(timeout: float) -> Any:
+    """The module, which connects the processes as it is imported."""
+    size = num_started()
     try:
-        from mpi4py import MPI
+        with joining("MPI", seconds=timeout, rank=rank(), size=size):
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise CommunicationError(
             f"{size} processes were started together, but mpi4py cannot be loaded: {error}; "

@@ -63,6 +63,7 @@ def evaluate(
     for num_images, detected in in_turn(detect, _batches(samples, batch_size)):
         for index, found in detected:
             metric.update(index, found)
+        communicator.beat()
         if progress is not None:
             progress(num_images)
     states = communicator.gather(metric.state()) if communicator.size > 1 else []

@@ -19,6 +19,7 @@ from centernet.structures import Array
 
 BEST_BY = "AP"
 # SIGUSR1, because mpirun hands that one on to its processes and leaves them the time to react.
+WRITING = 600.0  # seconds that a slow disk may need for a checkpoint
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -85,7 +86,8 @@ class Trainer:
     them; metrics: (epoch) -> held-out metrics, `AP` decides which model is the best. Both are collective and run every
     `validate_every` epochs, epoch 0 counting, and after the last. checkpointer, monitors: only rank 0's are used.
     save_every: epochs between checkpoints. save_seconds: time between those written inside an epoch, for the processes
-    that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop.
+    that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop. data_seconds: how
+    long the loader may be at one image before it says so itself.
     """
 
     step: TrainStep
@@ -100,6 +102,7 @@ class Trainer:
     validate_every: int = 5
     save_every: int = 5
     save_seconds: float = 600.0
+    data_seconds: float = 120.0
     _stop: list[int] = field(default_factory=list, init=False)
     _saved: float = field(default=0.0, init=False)
     _written: Progress | None = field(default=None, init=False)
@@ -112,7 +115,7 @@ class Trainer:
         """
         progress = start or Progress()
         self._saved = perf_counter()
-        with ending_all(self.communicator), _signals(self._stop):
+        with ending_all(self.communicator), self.communicator.doing("training"), _signals(self._stop):
             for monitor in self._listeners:
                 monitor.started(progress)
             while progress.epoch < self.num_epochs:
@@ -134,11 +137,12 @@ class Trainer:
     def _train_epoch(self, progress: Progress) -> Progress:
         """Steps until the epoch ends (then `batch` is 0 in the next epoch) or a signal comes."""
         epoch, length = progress.epoch, self.loader.batches_per_epoch
-        with closing(_timed(self.loader.epoch(epoch, progress.batch))) as batches:
+        with closing(self._timed(self.loader.epoch(epoch, progress.batch))) as batches:
             for batch, wait in batches:
                 started = perf_counter()
                 rate = self.learning_rate(epoch, progress.batch)
                 report = self._run(batch, rate)
+                self.communicator.beat()
                 progress = _advanced(progress, report, seconds=perf_counter() - started + wait)
                 num_images = len(batch.names) * self.communicator.size
                 for monitor in self._listeners:
@@ -152,6 +156,21 @@ class Trainer:
         if progress.batch < length:
             raise TrainingError(f"epoch {epoch} ended after {progress.batch} batches, expected {length}")
         return replace(progress, epoch=epoch + 1, batch=0)
+
+    def _timed(self, batches: Iterator[Any]) -> Generator[tuple[Any, float], None, None]:
+        """Each batch with the seconds it was waited for."""
+        try:
+            while True:
+                started = perf_counter()
+                with self.communicator.doing("waiting for data", extra=self.data_seconds):
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                yield batch, perf_counter() - started
+        finally:
+            close = getattr(batches, "close", None)
+            if close is not None:
+                close()
 
     def _run(self, batch: Any, rate: float) -> StepReport:
         try:
@@ -177,8 +196,9 @@ class Trainer:
         return progress
 
     def _validate(self, epoch: int, progress: Progress) -> Progress:
-        losses = self.validation_losses() if self.validation_losses else {}
-        measured = self.metrics(epoch) if self.metrics else {}
+        with self.communicator.doing("measuring held-out images", extra=self.data_seconds):
+            losses = self.validation_losses() if self.validation_losses else {}
+            measured = self.metrics(epoch) if self.metrics else {}
         metrics = {name: float(value) for name, value in measured.items() if isinstance(value, (int, float))}
         if not losses and not metrics:
             return progress
@@ -188,13 +208,15 @@ class Trainer:
         if math.isnan(value) or (progress.best is not None and value <= progress.best):
             return progress
         if self.checkpointer is not None and self.communicator.rank == 0:
-            self.checkpointer.save_best(self.step, epoch=epoch, metrics=metrics)
+            with self.communicator.doing("writing the best model", extra=WRITING):
+                self.checkpointer.save_best(self.step, epoch=epoch, metrics=metrics)
         return replace(progress, best=value, best_epoch=epoch)
 
     def _save(self, progress: Progress) -> None:
         self._saved = perf_counter()
         if self.checkpointer is not None and self.communicator.rank == 0 and progress != self._written:
-            self.checkpointer.save(self.step, progress)
+            with self.communicator.doing("writing a checkpoint", extra=WRITING):
+                self.checkpointer.save(self.step, progress)
             self._written = progress
 
     def _is_due(self, epoch: int, every: int) -> bool:
@@ -222,21 +244,6 @@ def _advanced(progress: Progress, report: StepReport, *, seconds: float) -> Prog
         steps=progress.steps + (not report.is_skipped),
         seconds=progress.seconds + seconds,
     )
-
-
-def _timed(batches: Iterator[Any]) -> Generator[tuple[Any, float], None, None]:
-    """Each batch with the seconds it was waited for."""
-    try:
-        while True:
-            started = perf_counter()
-            batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch, perf_counter() - started
-    finally:
-        close = getattr(batches, "close", None)
-        if close is not None:
-            close()
 
 
 @contextmanager

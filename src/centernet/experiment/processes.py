@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from centernet.engine import communicator as communicators
+from centernet.engine import launcher
 from centernet.engine.communicator import Communicator
 
 
@@ -39,9 +40,9 @@ def join() -> Processes:
 
 def num_started() -> int:
     """How many processes mpirun, or another launcher, started together; 1 without one."""
-    return communicators.num_started()
+    return launcher.num_started()
 
 
 def local_rank() -> int:
     """Which of this machine's processes this one is; 0 where it was started alone."""
-    return communicators.local_rank()
+    return launcher.local_rank()

@@ -80,6 +80,13 @@ class PrecisionConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class DistributedConfig:
+    """Training in several processes. timeout_seconds: time for all to join, and after which one that shows no sign of life ends all."""
+
+    timeout_seconds: Annotated[float, Field(ge=5)] = 45.0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
     """How to train.
 
@@ -98,6 +105,7 @@ class TrainConfig:
     schedule: ScheduleConfig = ScheduleConfig()
     solver: SolverConfig = SolverConfig()
     precision: PrecisionConfig = PrecisionConfig()
+    distributed: DistributedConfig = DistributedConfig()
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     freeze: tuple[str, ...] = ()
     freeze_batch_norm: bool = False

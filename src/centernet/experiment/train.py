@@ -91,7 +91,7 @@ def train(
             f"train.precision.channel_last: NNabla's CPU convolution has no NHWC, and training runs on {device.description}; "
             "use the _fp configuration, or --set train.precision.channel_last=false"
         )
-    communicator = communicators.create(device.context)
+    communicator = communicators.create(device.context, timeout=config.train.distributed.timeout_seconds)
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
     with communicators.ending_all(communicator), nn.context_scope(device.context):
@@ -194,6 +194,7 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
         metrics=_metrics(config, assembly, data, place) if settings.validate_ap else None,
         validate_every=settings.validate_every,
         save_every=settings.save_every,
+        data_seconds=config.data.sample_seconds,
         data_seconds=config.data.sample_seconds,
     )
 
