@@ -14,7 +14,14 @@ from centernet.weights.identify import identify
 from centernet.weights.layout import shapes_of
 from centernet.weights.store import Array
 
-UNUSED = ("fc/",)  # the ImageNet classifier that published files carry along
+# Heads of the official system's other tasks, which converted files may carry along.
+OTHER_HEADS = (
+    *("hps", "hm_hp", "hp_offset"),
+    *("dep", "rot", "dim"),
+    *("hm_t", "hm_l", "hm_b", "hm_r", "hm_c", "reg_t", "reg_l", "reg_b", "reg_r"),
+)
+# What a network need not have a place for: the ImageNet classifier that published files carry along, and those heads.
+UNUSED = ("fc/", *(f"{head}{rest}" for head in OTHER_HEADS for rest in ("_conv1/", "_final/", "/")))
 ANY = ("",)  # as a prefix: every name
 EXAMPLES = 5  # names an error lists of each kind
 

@@ -1,0 +1,185 @@
+"""What a checkpoint of PyTorch is: which network of which system, and the experiment that its authors trained it in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from centernet import config as configuration
+from centernet import plugins
+from centernet.config import Tree
+from centernet.errors import ConfigError, WeightsError
+from centernet.experiment.choice import Choice
+from centernet.experiment.schema import ModelConfig
+from centernet.models import architectures
+from centernet.models.network import Network
+from centernet.models.torch_names import torch_names
+from centernet.weights import torch_identify
+from centernet.weights.match import Shapes
+from centernet.weights.torch_import import plain, read_shapes
+
+BACKBONE_NAMES = ("resnet", "resnext", "wide_resnet", "mobilenet", "dla34")  # what names of ImageNet's networks begin with
+# The original's name -> ours, where they differ.
+OURS = {"dlav0_34": "dlav0_ida_34", "dla34": "dla_34", **{f"resnet{depth}": f"res_{depth}" for depth in (18, 34, 50, 101, 152)}}
+ORIGINAL_NECKS = ("deconv", "resdcn", "dla_up", "dlav0_ida", "identity")  # that the original systems have too
+# What some keys of every network with a backbone begin with.
+WORDS = {
+    **dict.fromkeys(("resnet", "resnext", "wide_resnet"), ("layer1.", "layer2.")),
+    **dict.fromkeys(("mobilenet_v2", "mobilenet_v3"), ("features.",)),
+    "dla": ("base.", "dla_up.", "level5."),
+    "hourglass": ("kps.", "pre."),
+}
+CENTERS = "hm"  # the head of a detector by centre points, one channel for each class
+KITTI: Tree = {
+    "name": "coco",
+    "classes": ["Pedestrian", "Car", "Cyclist"],
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+}
+# What the official system's other tasks were trained on, by a head that only they have: data set and input size.
+OTHER_TASKS: dict[str, tuple[Tree, list[int]]] = {
+    "hps": ({"name": "coco", "classes": ["person"]}, [512, 512]),
+    "dep": (KITTI, [384, 1280]),
+}
+DATASETS = {80: "coco", 20: "pascal"}  # by the number of classes
+NAME_THE_CLASSES = "name them: --dataset, --data_dir DIR, --set data.dataset.classes=[A,B,...] or --train-config FILE"
+
+
+class UnknownNetwork(WeightsError):
+    """A checkpoint is of a network that is not known or not built here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What keys and shapes tell of a checkpoint.
+
+    name: of its network in the system it is from. architecture: the same graph's name here. heads: name -> channels, none of
+    a backbone. hidden_channels: of the heads.
+    """
+
+    name: str
+    architecture: str
+    heads: Mapping[str, int]
+    hidden_channels: int | None
+
+    @property
+    def is_backbone(self) -> bool:
+        """Whether it is an ImageNet classifier, whose trunk a training can start from."""
+        return self.name.startswith(BACKBONE_NAMES)
+
+    @property
+    def is_of_another_task(self) -> bool:
+        """Whether its heads are those of no detector by centre points, as ExtremeNet's are not."""
+        return bool(self.heads) and CENTERS not in self.heads
+
+    @property
+    def num_classes(self) -> int | None:
+        """Of a detector by centre points."""
+        return self.heads.get(CENTERS)
+
+    def __str__(self) -> str:
+        own = "" if self.architecture == self.name else f" (here {self.architecture})"
+        heads = ", ".join(f"{head} {channels}" for head, channels in self.heads.items())
+        return f"a {self.name}{own}" + (f" with heads {heads}" if heads else "")
+
+
+def identify(path: str | Path) -> Origin:
+    """Which network a checkpoint is of; its values are not read.
+
+    Raises:
+        WeightsError: the file cannot be read, see `read_checkpoint`.
+        UnknownNetwork: as `origin_of`.
+    """
+    return origin_of(plain(read_shapes(path)), source=path)
+
+
+def origin_of(shapes: Shapes, *, source: str | Path) -> Origin:
+    """Which network keys without prefixes, and shapes, are of.
+
+    Raises:
+        UnknownNetwork: of none that can be built; the nearest is named.
+    """
+    name = torch_identify.architecture(shapes)
+    if name is None:
+        raise UnknownNetwork(f"{source}: is of no known network; {_nearest(shapes)}")
+    own = architecture_of(shapes)
+    if own is None:
+        raise UnknownNetwork(f"{source}: is a {name}, which this version does not build; {_nearest(shapes)}")
+    if name.startswith(BACKBONE_NAMES):
+        return Origin(name=name, architecture=own, heads={}, hidden_channels=None)
+    heads, hidden = torch_identify.head_channels(shapes), torch_identify.hidden_channels(shapes)
+    return Origin(name=name, architecture=own, heads=heads, hidden_channels=hidden)
+
+
+def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
+    """What was typed, and where it says nothing, what the checkpoint is and what its system trained it on.
+
+    Raises:
+        WeightsError: it is no detector. ConfigError: its classes have no names, and none were typed.
+    """
+    if origin.is_backbone:
+        raise WeightsError(
+            f"{source}: is {origin}, ImageNet's classifier and no detector; a training starts from it with "
+            f"--set model.pretrained_model_dir={source}"
+        )
+    if origin.is_of_another_task:
+        raise WeightsError(f"{source}: is {origin}: no detector by centre points, which has heads {CENTERS}, wh and reg")
+    if choice.yaml is not None:
+        return choice
+    words: dict[str, Any] = {} if "arch" in choice.words or "num_layers" in choice.words else {"arch": origin.architecture}
+    if origin.hidden_channels is not None:
+        words["head_conv"] = origin.hidden_channels
+    keys: dict[str, Any] = {}
+    if "dataset" not in choice.words:
+        other = next((found for head, found in OTHER_TASKS.items() if head in origin.heads), None)
+        if other is not None and "data.root" not in choice.keys:
+            words["dataset"], keys = "coco", {"data.dataset": other[0]}
+            keys |= {"data.input_size": other[1]} if choice.input_size is None else {}
+        elif origin.num_classes in DATASETS:
+            words["dataset"] = DATASETS[origin.num_classes]
+        elif not {"data.root", "data.dataset.classes"} & choice.keys.keys() and not _sets_data(choice):
+            raise ConfigError(f"{source}: a PyTorch checkpoint does not say what its {origin.num_classes} classes are; {NAME_THE_CLASSES}")
+    return replace(choice, words={**words, **choice.words}, keys={**keys, **choice.keys})
+
+
+def _sets_data(choice: Choice) -> bool:
+    return any(text.startswith(("data.dataset", "data.root")) for text in choice.assignments)
+
+
+def architecture_of(shapes: Shapes) -> str | None:
+    """The same graph's name here, of keys without prefixes; None where they are of nothing that is known here."""
+    name = torch_identify.architecture(shapes)
+    own = OURS.get(str(name), str(name))
+    return architectures.get(own).name if own in architectures.ARCHITECTURES or own in architectures.ALIASES else None
+
+
+def name_of(network: Network) -> str | None:
+    """What `--arch` calls a network, whatever its widths; None where it has no name."""
+    parts = {"backbone": network.backbone, "neck": network.neck}
+    model = {part: {"name": plugins.name_of(config), **configuration.to_tree(config)} for part, config in parts.items()}
+    found = architectures.find(model)
+    return None if found is None else found.name
+
+
+def network_of(name: str, hidden_channels: int | None = None) -> Network:
+    """The network of an architecture, without heads, whose hidden channels would be these; None: the usual ones."""
+    sections = architectures.get(name).sections
+    if hidden_channels is not None:
+        sections["head"]["hidden_channels"] = hidden_channels
+    model = configuration.validate(ModelConfig, sections, source=name)
+    return Network(model.backbone, model.neck, model.head, {}, scope=OrderedDict())
+
+
+def _nearest(shapes: Shapes) -> str:
+    """Which of the networks that are known has the largest part of its keys in a checkpoint, in a few words."""
+    known = [one for one in architectures.ARCHITECTURES.values() if one.neck["name"] in ORIGINAL_NECKS]
+    alike = [one.name for one in known if any(key.startswith(WORDS[one.backbone["name"]]) for key in shapes)]
+    if not alike:
+        return f"none of its {len(shapes)} keys is one of {', '.join(one.name for one in known)}"
+    keys = {name: set(torch_names(network_of(name)).values()) for name in alike}
+    shared = {name: len(own & set(shapes)) for name, own in keys.items()}
+    best = max(shared, key=lambda name: shared[name] / (len(keys[name]) + len(shapes)))
+    return f"the nearest is {best}: {shared[best]} of its {len(keys[best])} parameters are there"
