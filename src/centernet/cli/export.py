@@ -138,7 +138,8 @@ def _assembly(arguments: argparse.Namespace, chosen: Choice) -> Assembly:
     """The network with a file's parameters, or as `--arch` names it with fresh ones."""
     from centernet.experiment import model_files, published
     from centernet.experiment.assembly import from_description
-    from centernet.weights.store import read_parameters
+    from centernet.experiment.checkpoints import parameters_for
+    from centernet.weights.torch_import import is_checkpoint
 
     path: Path | None = next((values.path(word) for word in arguments.words if word != arguments.task), vars(arguments).get("checkpoint"))
     if path is None:
@@ -146,7 +147,7 @@ def _assembly(arguments: argparse.Namespace, chosen: Choice) -> Assembly:
         assembly = from_description(published.describe(chosen), source="command line")
         assembly.network.parameters()
         return assembly
-    if path.suffix not in model_files.PARAMETER_FILES:
+    if path.suffix not in model_files.PARAMETER_FILES and not is_checkpoint(path):
         raise WeightsError(f"{path}: '{path.suffix}' cannot be exported; expected parameters: {', '.join(model_files.PARAMETER_FILES)}")
     own = machine.description_of(path, chosen)
     own = replace(
@@ -156,5 +157,5 @@ def _assembly(arguments: argparse.Namespace, chosen: Choice) -> Assembly:
         input_size=chosen.input_size or own.input_size,
     )
     assembly = from_description(own, source=str(path))
-    print(f"{path}: {model_files.fill(assembly, read_parameters(path), what=path)}")
+    print(f"{path}: {model_files.fill(assembly, parameters_for(assembly.network, path), what=path)}")
     return assembly

@@ -23,7 +23,7 @@ def checkpoint(arguments: argparse.Namespace) -> Path:
     """`--checkpoint`; ConfigError where it was not typed."""
     path: Path | None = vars(arguments).get("checkpoint")
     if path is None:
-        raise ConfigError("which model? Give --checkpoint FILE (.h5, .nnp, .onnx or .xml)")
+        raise ConfigError("which model? Give --checkpoint FILE (.h5, .nnp, .onnx, .xml or .pth)")
     return path
 
 
@@ -46,17 +46,22 @@ def machine(
 
 
 def description_of(path: Path, chosen: Choice) -> Description:
-    """What a model file holds: its own words, else what was typed; those two must agree.
+    """What a model file holds: its own words, else what was typed, and the keys of a checkpoint where that says nothing.
+
+    What was typed must agree with a file's own words.
 
     Raises:
         WeightsError: the file cannot be read, or neither it nor the options name its network.
         ConfigError: what was typed is wrong, or contradicts the file.
     """
     from centernet.experiment import choice as choices
-    from centernet.experiment import model_files, published
+    from centernet.experiment import model_files, origin, published
+    from centernet.weights.torch_import import is_checkpoint
 
     own = model_files.own_description(path)
     if own is None:
+        if is_checkpoint(path):
+            chosen = origin.completed(chosen, origin.identify(path), source=path)
         if not chosen.names_a_network:
             raise WeightsError(f"{path}: {model_files.NO_DESCRIPTION}")
         return published.describe(chosen)

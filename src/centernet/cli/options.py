@@ -60,8 +60,8 @@ OPTIONS: tuple[Option, ...] = (
         parse=values.path,
     ),
     Option(
-        ("--checkpoint", "--trained_model_path"),
-        "model file (.h5, .nnp, .onnx, .xml; train: start from it), or the name of one in `centernet weights list`",
+        ("--checkpoint", "--trained_model_path", "--load_model"),
+        "model file (.h5, .nnp, .onnx, .xml, .pth, .safetensors; train: start from it), or a name that `centernet weights list` knows",
         ALL,
         parse=values.model_file,
     ),

@@ -11,10 +11,14 @@ from typing import Any
 from centernet import config as configuration
 from centernet.errors import ConfigError, DeviceError, WeightsError
 from centernet.experiment import description as descriptions
+from centernet.experiment import published
 from centernet.experiment.assembly import Assembly, from_description
+from centernet.experiment.checkpoints import parameters_for
+from centernet.experiment.choice import Choice
 from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, Options, detector, input_spec
 from centernet.experiment.inference_graph import Machine, Runtime, precision_of
+from centernet.experiment.origin import completed, identify
 from centernet.export.nnp import PROTOCOL_ENTRY
 from centernet.export.nnp import read_description as read_nnp_description
 from centernet.export.onnx import read_metadata
@@ -25,6 +29,7 @@ from centernet.inference.session import NnpSession, OnnxRuntimeSession
 from centernet.weights.layout import convert
 from centernet.weights.match import LoadReport, assign
 from centernet.weights.store import ParameterFile, read_description, read_parameters
+from centernet.weights.torch_import import is_checkpoint
 
 PARAMETER_FILES = (".h5", ".protobuf")
 EXPORTED_FILES = (".nnp", ".onnx", ".xml")
@@ -41,10 +46,10 @@ def load(
     options: Options | None = None,
     **settings: Any,
 ) -> Detector:
-    """Open a model file (.h5, .protobuf, .nnp, .onnx or OpenVINO's .xml) for detection.
+    """Open a model file (.h5, .protobuf, .nnp, .onnx or OpenVINO's .xml) or a PyTorch checkpoint for detection.
 
     Args:
-        described: what a published file without a description of its own holds.
+        described: what a file without a description of its own holds; default: of a checkpoint, what its keys tell.
         machine, options: where and how; or their fields as keywords: `load(path, runtime="nnabla", k=50)`.
 
     Raises:
@@ -53,6 +58,11 @@ def load(
     """
     path = Path(path)
     machine, options = _with_settings(machine or Machine(), options or Options(), settings)
+    if is_checkpoint(path):
+        own = described or published.describe(completed(Choice(), identify(path), source=path))
+        assembly = from_description(for_machine(own, machine), source=str(path))
+        fill(assembly, parameters_for(assembly.network, path), what=path)
+        return detector(assembly, machine, options)
     if path.suffix in PARAMETER_FILES:
         file = read_parameters(path)
         assembly = from_description(for_machine(described_by(path, file, described), machine), source=str(path))
@@ -73,7 +83,13 @@ def load(
 
 
 def own_description(path: Path) -> Description | None:
-    """What a model file says of itself; None: parameters without a word, as published ones are. WeightsError as `load`."""
+    """What a model file says of itself; None: parameters without a word, as published ones and checkpoints are.
+
+    Raises:
+        WeightsError: as `load`.
+    """
+    if is_checkpoint(path):
+        return None
     if path.suffix not in PARAMETER_FILES:
         return _exported_description(path)
     tree = read_description(path)
@@ -131,7 +147,7 @@ def _exported_description(path: Path) -> Description:
     if path.is_dir():
         raise WeightsError(f"{path}: is a folder, expected a model file; `test --checkpoint_dir` takes all of a folder's")
     if path.suffix not in EXPORTED_FILES:
-        raise WeightsError(f"{path}: '{path.suffix}' is not a model file; expected .h5, .protobuf, .nnp, .onnx or .xml")
+        raise WeightsError(f"{path}: '{path.suffix}' is not a model file; expected .h5, .protobuf, .nnp, .onnx or .xml, or .pth")
     if not path.is_file():
         raise WeightsError(f"{path}: no such model file")
     text = _text_of(path, DESCRIPTION_KEY)
