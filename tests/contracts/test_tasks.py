@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -63,6 +66,13 @@ def batch_of(task: Task, *samples: Sample) -> dict[str, Array]:
     encoded = [task.encode(s, GRID) for s in samples]
     stacked = {key: np.stack([e[key] for e in encoded]) for key in encoded[0]}
     return {key: array.sum() if key in task.counts else array for key, array in stacked.items()}
+
+
+def test_the_encoder_works_in_a_process_without_nnabla(task: Task) -> None:
+    data = pickle.dumps((task.encode, sample(), GRID))
+    program = "import pickle, sys; f, *s = pickle.load(sys.stdin.buffer); print(sorted(f(*s)), [m for m in sys.modules if 'nnabla' in m])"
+    ended = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True)
+    assert ended.stdout.decode() == f"{sorted(task.encode(sample(), GRID))} []\n", ended.stderr
 
 
 def random_maps(task: Task, batch: int, seed: int = 0) -> dict[str, Array]:

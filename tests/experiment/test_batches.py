@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_batches_to_train_on_travel_as_bytes_where_the_device_colours_them(
     assert (arrays["image"].dtype == np.uint8) == is_bytes
     assert ("color" in arrays) == is_bytes
     assert next(iter(data.validation_loader.epoch(0))).arrays["image"].dtype == np.float32
+
+
+def test_workers_do_not_load_nnabla(tmp_path: Path) -> None:
+    config = experiment(tmp_path, workers=1, start_method="spawn")
+    training, validation = open_splits(config.data)
+    data = load(config, assemble(config, training.classes, training.normalization), training, validation, Single())
+    next(iter(data.train_loader.epoch(0)))
+    (worker,) = multiprocessing.active_children()
+    mapped = Path(f"/proc/{worker.pid}/maps").read_text()
+    data.close()
+    assert "cv2" in mapped
+    assert "nnabla" not in mapped
 
 
 def test_bad_images_and_emptied_samples_are_counted_over_all_processes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -66,6 +66,8 @@ class Task(Protocol):
     def encode(self, sample: Sample, grid: Grid, *, out: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """The targets of one sample whose boxes are in network-input pixels; shapes depend on the grid only.
 
+        Goes by itself to the processes that load data, which must not have to load NNabla for it.
+
         out: zeros, or what an earlier call for this grid returned: all of it is overwritten, and returned.
         """
 

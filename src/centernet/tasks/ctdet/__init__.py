@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from centernet.models.specs import Layout
 from centernet.structures import ClassTable
-from centernet.tasks.base import Task
 from centernet.tasks.ctdet.config import Config
-from centernet.tasks.ctdet.task import CenterDetection
+
+if TYPE_CHECKING:
+    from centernet.tasks.base import Task
 
 __all__ = ["Config", "build"]
 
 
 def build(config: Config, classes: ClassTable, *, layout: Layout = "nchw") -> Task:
     """The task for these classes; `layout` is that of the head maps its losses are given."""
+    # Here, since it loads NNabla, which the processes that only encode must do without.
+    from centernet.tasks.ctdet.task import CenterDetection
+
     return CenterDetection(config, classes, layout)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from centernet.geometry.gaussian import gaussian_radius, gaussian_radius_fixed
 from centernet.geometry.nms import SoftNms
 from centernet.metrics.coco_ap import CocoAP
 from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
-from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
+from centernet.structures import Annotations, Array, ClassTable, Detections, Grid
 from centernet.tasks.base import Metric, MetricProtocol, Variables
 from centernet.tasks.ctdet.config import Config
 from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, read_decoded
@@ -49,11 +50,10 @@ class CenterDetection:
         config = self.config
         return {"heatmap": config.heatmap_weight, "size": config.size_weight, "offset": config.offset_weight}
 
-    def encode(self, sample: Sample, grid: Grid, *, out: Mapping[str, Array] | None = None) -> dict[str, Array]:
-        return encode_centers(
-            sample,
-            grid,
-            out=out,
+    @property
+    def encode(self) -> Callable[..., dict[str, Array]]:
+        return partial(  # of a function of its own, for processes without NNabla
+            encode_centers,
             num_classes=len(self.classes),
             max_objects=self.config.max_objects,
             radius=_RADIUS[self.config.radius],
