@@ -1,4 +1,4 @@
-"""Train the toy in one go and in two, a signal in between, and compare every number."""
+"""Train the toy in one go and in two, a signal in between, and compare every number. Or in parts of it."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ from centernet.engine.communicator import create, ending_all
 
 communicator = create()
 folder = Path(sys.argv[1])
+options = {**toy.IN_PARTS, "batch_stat": False} if "in_parts" in sys.argv else {}
 
 
 class Stop:
@@ -29,7 +30,7 @@ class Stop:
 def train(name, *monitors, resume=False):
     nn.clear_parameters()
     toy.draw_parameters(seed=99 if resume else 0)
-    trainer = toy.make_trainer(communicator, folder / name, monitors=monitors, save_every=1)
+    trainer = toy.make_trainer(communicator, folder / name, monitors=monitors, save_every=1, step_options=dict(options))
     start = None
     if resume:
         last = checkpoint.load(folder / name)

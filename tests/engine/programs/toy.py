@@ -16,12 +16,17 @@ from centernet.engine.checkpoint import Checkpointer
 from centernet.engine.communicator import Communicator
 from centernet.engine.precision import LossScaler, LossScalingConfig
 from centernet.engine.schedule import ScheduleConfig, learning_rate
-from centernet.engine.solver import Solver, SolverConfig
+from centernet.engine.solver import GroupConfig, Solver, SolverConfig
 from centernet.engine.step import TrainStep
 from centernet.engine.trainer import Trainer
 
 WEIGHTS = {"square": 1.0, "absolute": 0.1}
 BATCHES = 4
+# Options of a step that trains parts of the network differently, and one not at all.
+IN_PARTS: dict[str, Any] = {
+    "solver": SolverConfig(weight_decay=1e-3, groups=(GroupConfig(pattern="two/*", lr_factor=0.25, weight_decay=0.0),)),
+    "frozen": ("one/conv/W", "norm/bn/beta", "norm/bn/gamma", "norm/bn/mean", "norm/bn/var"),
+}
 
 
 @dataclass(frozen=True)

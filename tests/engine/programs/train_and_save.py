@@ -1,4 +1,4 @@
-"""Train the toy for three steps with frozen batch norm and save the parameters; the global batch is always 4."""
+"""Train the toy for three steps with frozen batch norm and save the parameters; the global batch is always 4. Or in parts of it."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,8 @@ from centernet.engine.communicator import create, ending_all
 communicator = create()
 with ending_all(communicator):
     toy.draw_parameters(seed=communicator.rank)  # different on purpose: training must start from rank 0's
-    step = toy.make_step(communicator, batch_stat=False, gradient_clip=20.0)
+    options = toy.IN_PARTS if "in_parts" in sys.argv else {}
+    step = toy.make_step(communicator, batch_stat=False, gradient_clip=20.0, **options)
     loader = toy.Loader(rank=communicator.rank, size=communicator.size)
     reports = [step.run(batch.arrays, 1e-2) for batch in list(loader.epoch(0))[:3]]
     everyone = communicator.gather(toy.parameter_values())
