@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from centernet.engine.checkpoint import Progress
@@ -29,3 +30,17 @@ def test_nothing_is_drawn_before_there_is_something(tmp_path: Path) -> None:
     curves.started(Progress())
     curves.ended("stopped")
     assert not (tmp_path / "curves.png").exists()
+
+
+def test_the_loss_scale_is_drawn_where_there_is_one(tmp_path: Path) -> None:
+    pictures = []
+    for name, scale in (("without", None), ("with", 1024.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        series, curves = SeriesFiles(folder, published_names={}), Curves(folder / "curves.png", folder=folder)
+        for monitor in (series, curves):
+            monitor.stepped(Progress(), replace(REPORT, loss_scale=scale), learning_rate=1e-3, num_images=1, wait=0.0)
+            monitor.epoch_ended(0, {"total": 2.0}, learning_rate=1e-3)
+        curves.ended("done")
+        pictures.append((folder / "curves.png").read_bytes())
+    assert pictures[0] != pictures[1]

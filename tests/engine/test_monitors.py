@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,16 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         SeriesFiles(tmp_path / "file" / "monitor", published_names={}).started(Progress())
     with pytest.raises(OutputError, match=r"file: cannot be written"):
         CsvFile(tmp_path / "file" / "metrics.csv").started(Progress())
+
+
+def test_the_loss_scale_is_in_the_series_and_in_the_table_with_the_steps_skipped(tmp_path: Path) -> None:
+    scaled = [replace(REPORT, loss_scale=scale, is_skipped=is_skipped) for scale, is_skipped in ((8.0, True), (4.0, False), (4.0, False))]
+    monitors = [SeriesFiles(tmp_path, published_names=NAMES), CsvFile(tmp_path / "metrics.csv", every=2)]
+    for monitor in monitors:
+        monitor.started(Progress())
+        for i, report in enumerate(scaled, 1):
+            monitor.stepped(Progress(batch=i, iteration=i, seconds=0.5 * i), report, learning_rate=1e-3, num_images=8, wait=0.0)
+        monitor.epoch_ended(0, LOSSES, learning_rate=1e-3)
+    assert (tmp_path / "Loss-Scale.series.txt").read_text() == "0 4\n"
+    (row,) = [row for row in read_csv(tmp_path / "metrics.csv") if row["kind"] == "step"]
+    assert (row["loss_scale"], row["skipped"]) == ("4", "1")

@@ -94,3 +94,12 @@ def test_mpirun_hands_on_sigusr1_and_all_ranks_stop_with_a_checkpoint(start_mpir
             process.kill()
     assert process.returncode == 128 + signal.SIGUSR1, stderr
     assert checkpoint.load(tmp_path).progress.iteration >= 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_half_precision_skips_overflows_without_a_trace_and_resumes_inside_a_growth_interval(
+    mpirun: Run, tmp_path: Path, processes: int
+) -> None:
+    ended = mpirun(processes, "half_precision.py", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "without a trace" in ended.stdout

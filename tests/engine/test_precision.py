@@ -6,6 +6,21 @@ from centernet.engine.precision import LossScaler, LossScalingConfig
 from centernet.errors import TrainingError
 
 
+def test_whoever_gives_up_says_where_the_overflow_was() -> None:
+    scaler = LossScaler(LossScalingConfig(scale=8.0, dynamic=True, max_skips=1))
+    scaler.update(False, explain=lambda: pytest.fail("asked too early"))
+    with pytest.raises(TrainingError, match=r"loss scale 4: the first output is that of x; lower the learning rate"):
+        scaler.update(False, explain=lambda: "the first output is that of x")
+
+
+def test_a_scale_that_does_not_change_is_the_configurations_also_after_a_resume() -> None:
+    scaler = LossScaler(LossScalingConfig(scale=4.0))
+    scaler.restore({"scale": 16.0, "counter": 3, "skips": 0})
+    assert scaler.state() == {"scale": 4.0, "counter": 0, "skips": 0}
+    assert scaler.is_used
+    assert not LossScaler().is_used
+
+
 def test_a_static_scale_never_changes() -> None:
     scaler = LossScaler(LossScalingConfig(scale=4.0))
     for is_finite in (True, False, True):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -63,3 +64,14 @@ def test_a_pipe_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/null", "wb") as null:
         monkeypatch.setattr("centernet.engine.progress.open", lambda *_, **__: null, raising=False)
         assert terminal_width() is None
+
+
+def test_where_losses_are_scaled_the_scale_and_skipped_steps_are_shown() -> None:
+    file = io.StringIO()
+    train(
+        ProgressBar(num_epochs=2, batches_per_epoch=2, interval=0.0, is_live=False, file=file), report=replace(SKIPPED, loss_scale=1024.0)
+    )
+    assert "scale 1024 (4 skipped), 16.0 images/s" in file.getvalue()
+    file = io.StringIO()
+    train(ProgressBar(num_epochs=2, batches_per_epoch=2, interval=0.0, is_live=False, file=file))
+    assert "scale" not in file.getvalue()

@@ -70,7 +70,9 @@ def test_a_loss_that_is_not_finite_raises_and_updates_nothing() -> None:
     assert nn.get_parameters()["w"].d == 2.0
 
 
-def test_a_gradient_too_large_to_square_is_still_finite() -> None:
+@pytest.mark.parametrize("is_flat", [True, False])
+def test_a_gradient_too_large_to_square_is_still_finite(is_flat: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("centernet.engine.step.is_plain_cpu", lambda context: is_flat)
     report = line_step().run(batch(1e30), 0.0)
     assert report.gradient_norm == pytest.approx(3e30, rel=1e-5)
 
@@ -157,6 +159,20 @@ def test_half_precision_trains_with_a_loss_scale_and_float_parameters(toy: Modul
     assert not any(report.is_skipped for report in half)
     assert half[0].gradient_norm == pytest.approx(full.gradient_norm, rel=0.01)
     assert half[2].total < half[0].total
+
+
+def test_a_scale_far_too_large_comes_down_until_gradients_fit(toy: ModuleType) -> None:
+    toy.draw_parameters()
+    with nn.context_scope(resolve("cpu", type_config="half").context):
+        step = toy.make_step(Single(), scaling=LossScalingConfig(scale=2.0**20, dynamic=True, max_skips=20))
+        reports = [step.run(next(toy.Loader().epoch(0)).arrays, 1e-2) for _ in range(14)]
+    skipped = [report.is_skipped for report in reports]
+    count = skipped.index(False)
+    assert 0 < count < 14
+    assert [report.loss_scale for report in reports[: count + 1]] == [2.0 ** (20 - i) for i in range(count + 1)]
+    assert reports[-1].total < reports[count].total
+    assert all(str(parameter.data.dtype) == "float32" for parameter in nn.get_parameters(grad_only=False).values())
+    assert all(int(state["t"]) == skipped.count(False) for state in step.solver.states().values())
 
 
 def test_only_plain_float_on_the_cpu_has_flat_gradients() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from centernet.engine.checkpoint import Progress
-from centernet.engine.monitors import MAP, TRAINING, VALIDATION, read_series
+from centernet.engine.monitors import LOSS_SCALE, MAP, TRAINING, VALIDATION, read_series
 from centernet.engine.step import StepReport
 from centernet.weights.store import write_atomically
 
@@ -67,6 +67,11 @@ class Curves:
         for axes in (left, right):
             axes.grid(alpha=0.3)
             axes.xaxis.get_major_locator().set_params(integer=True)
+        if (self._folder / f"{LOSS_SCALE}.series.txt").exists():
+            scale = right.twinx()
+            self._plot(scale, LOSS_SCALE, "loss scale", linewidth=0.8, alpha=0.7, color="tab:gray")
+            scale.set_yscale("log", base=2)
+            scale.legend(loc="lower right")
         png = io.BytesIO()
         FigureCanvasAgg(figure).print_png(png)
         write_atomically(self.path, png.getvalue())

@@ -142,11 +142,21 @@ class DeviceGradients:
         return self._communicator.sum(losses)
 
     def norm(self) -> float:
-        """Computed on the device in float32, where squares of half-precision gradients do not overflow; one number comes back."""
+        """Computed on the device in float32, where squares of half-precision gradients do not overflow; one number comes back.
+
+        Where squares overflow even so, once more with all gradients divided by the largest.
+        """
         with nn.auto_forward(), nn.context_scope(in_float(nn.get_current_context())):
-            squares = [F.reshape(F.sum(gradient * gradient), (1,)) for gradient in self._gradients]
-            total = float(F.sum(F.concatenate(*squares, axis=0)).data)
-        return math.sqrt(total) if total >= 0 else math.nan
+            total = self._sum_of_squares(self._gradients)
+            if not math.isinf(total):
+                return math.sqrt(total) if total >= 0 else math.nan
+            largest = float(F.max(F.stack(*(F.max(F.abs(gradient)) for gradient in self._gradients))).data)
+            if not math.isfinite(largest):
+                return math.inf
+            return largest * math.sqrt(self._sum_of_squares([gradient / largest for gradient in self._gradients]))
+
+    def _sum_of_squares(self, gradients: Sequence[nn.NdArray]) -> float:
+        return float(F.sum(F.stack(*(F.sum(gradient * gradient) for gradient in gradients))).data)
 
     def scale(self, factor: float) -> None:
         """NNabla's own."""

@@ -16,6 +16,7 @@ from centernet.weights.store import write_atomically
 # The predecessor's names; those of the loss terms come from the task.
 TRAINING, VALIDATION, MAP, TIMER = "Training-Loss", "Validation-Loss", "Val-mAP", "time"
 VALIDATION_PREFIX = "val_"
+LOSS_SCALE = "Loss-Scale"  # ours
 
 
 class SeriesFiles:
@@ -32,6 +33,7 @@ class SeriesFiles:
         self._names = dict(published_names)
         self._begun = self._lap = perf_counter()
         self._before = 0.0
+        self._loss_scale: float | None = None
 
     def started(self, progress: Progress) -> None:
         """Drop what is about to be trained again."""
@@ -43,12 +45,18 @@ class SeriesFiles:
         self._before = progress.seconds
 
     def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
-        """Nothing: these files have a line per epoch."""
+        """Nothing yet: these files have a line per epoch."""
+        self._loss_scale = report.loss_scale
 
     def epoch_ended(self, epoch: int, losses: Mapping[str, float], *, learning_rate: float) -> None:
-        """A line in each loss's file, and in the timer's: epoch, seconds since the last, 1, seconds since the start."""
+        """A line in each loss's file, and in the timer's: epoch, seconds since the last, 1, seconds since the start.
+
+        Where losses are scaled, also the scale of the epoch's last step.
+        """
         for name, value in losses.items():
             self._add(TRAINING if name == "total" else self._names.get(name, name), epoch, value)
+        if self._loss_scale is not None:
+            self._add(LOSS_SCALE, epoch, self._loss_scale)
         now = perf_counter()
         line = f"{epoch} {now - self._lap} 1 {self._before + now - self._begun}\n"
         self._lap = now
@@ -81,7 +89,7 @@ class CsvFile:
         self.path = path
         self._every = every
         self._columns: list[str] = []
-        self._images, self._waited = 0, 0.0
+        self._images, self._waited, self._skipped = 0, 0.0, 0
         self._progress = self._last = Progress()
 
     def started(self, progress: Progress) -> None:
@@ -94,17 +102,22 @@ class CsvFile:
         self._progress = self._last = progress
 
     def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
-        """The numbers of this very step; only images/s and the share of time waiting for data are means since the last row."""
+        """The numbers of this very step; only images/s and the share of time waiting for data are means since the last row.
+
+        Where losses are scaled: the scale, and how many steps were skipped since the last row.
+        """
         self._progress = progress
         self._images += num_images
         self._waited += wait
+        self._skipped += report.is_skipped
         if progress.iteration % self._every:
             return
         seconds = max(progress.seconds - self._last.seconds, 1e-9)
         means = {"images_per_second": self._images / seconds, "waiting": self._waited / seconds}
-        self._images, self._waited, self._last = 0, 0.0, progress
+        scaling = {} if report.loss_scale is None else {"loss_scale": report.loss_scale, "skipped": self._skipped}
+        self._images, self._waited, self._skipped, self._last = 0, 0.0, 0, progress
         numbers = {"learning_rate": learning_rate, **means, "gradient_norm": report.gradient_norm}
-        self._write("step", progress.epoch, {**numbers, "loss": report.total, **report.losses})
+        self._write("step", progress.epoch, {**numbers, "loss": report.total, **report.losses, **scaling})
 
     def epoch_ended(self, epoch: int, losses: Mapping[str, float], *, learning_rate: float) -> None:
         """The means."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from centernet.errors import STRICT, TrainingError
 class LossScalingConfig:
     """How the loss is scaled before backward.
 
-    scale: the first factor. dynamic: halve it when a gradient overflows and skip that step, double it after
+    scale: the first factor. dynamic: halve it when a loss or gradient overflows and skip that step, double it after
     `growth_interval` good steps in a row; more than `max_skips` overflows in a row end training.
     """
 
@@ -39,8 +40,16 @@ class LossScaler:
         """Whether an overflow is skipped rather than an error."""
         return self.config.dynamic
 
-    def update(self, is_finite: bool) -> None:
+    @property
+    def is_used(self) -> bool:
+        """Whether losses are scaled at all."""
+        return self.config.dynamic or self.scale != 1
+
+    def update(self, is_finite: bool, *, explain: Callable[[], str] | None = None) -> None:
         """Adapt to the outcome of one step.
+
+        Args:
+            explain: asked only before giving up: where the overflow was.
 
         Raises:
             TrainingError: gradients overflowed more than `max_skips` times in a row.
@@ -57,8 +66,9 @@ class LossScaler:
         self.skips += 1
         self.counter = 0
         if self.skips > self.config.max_skips:
+            where = f": {explain()}" if explain is not None else ""
             raise TrainingError(
-                f"gradients are not finite in {self.skips} steps in a row, the last with loss scale {self.scale:g}; "
+                f"losses or gradients are not finite in {self.skips} steps in a row, the last with loss scale {self.scale:g}{where}; "
                 "lower the learning rate or train in float32"
             )
         self.scale /= self.config.factor
@@ -68,7 +78,9 @@ class LossScaler:
         return {"scale": self.scale, "counter": self.counter, "skips": self.skips}
 
     def restore(self, state: dict[str, float]) -> None:
-        """Go on from a checkpoint's state."""
+        """Go on from a checkpoint's state; a scale that does not change is the configuration's."""
+        if not self.config.dynamic:
+            return
         self.scale = float(state["scale"])
         self.counter = int(state["counter"])
         self.skips = int(state["skips"])

@@ -21,6 +21,8 @@ WIDTH = 140
 class ProgressBar:
     """Epoch, loss terms, images/s, the share of time that the network waited for data, and the time left.
 
+    Where losses are scaled, also by what, and how many steps were skipped because they overflowed.
+
     Args:
         interval: seconds between plain lines.
         is_live: redraw one line; None: if the user looks at a terminal.
@@ -38,6 +40,8 @@ class ProgressBar:
         self._width = min(width or WIDTH, WIDTH)
         self._bar: tqdm | None = None
         self._smooth: dict[str, float] = {}
+        self._loss_scale: float | None = None
+        self._skipped = 0
         self._done = self._first = self._images = 0
         self._begun, self._printed = perf_counter(), -interval
         self._waited = self._trained = self._trained_before = 0.0
@@ -57,6 +61,8 @@ class ProgressBar:
         self._done += 1
         self._images += num_images
         self._waited += wait
+        self._loss_scale = report.loss_scale
+        self._skipped += report.is_skipped
         self._trained = progress.seconds - self._trained_before
         if not report.is_skipped:
             terms = {"loss": report.total, **report.losses}
@@ -98,7 +104,11 @@ class ProgressBar:
     def _state(self) -> str:
         seconds = max(self._trained, 1e-9)
         terms = " ".join(f"{name} {value:.3f}" for name, value in self._smooth.items())
-        return f"{terms}, {self._images / seconds:.1f} images/s, {self._waited / seconds:.0%} waiting for data"
+        speed = f"{self._images / seconds:.1f} images/s, {self._waited / seconds:.0%} waiting for data"
+        if self._loss_scale is None:
+            return f"{terms}, {speed}"
+        skipped = f" ({self._skipped} skipped)" if self._skipped else ""
+        return f"{terms}, scale {self._loss_scale:g}{skipped}, {speed}"
 
     def _seconds_left(self) -> float:
         done = max(self._done - self._first, 1)

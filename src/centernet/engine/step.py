@@ -12,7 +12,8 @@ import numpy as np
 
 from centernet.engine.communicator import Communicator
 from centernet.engine.gradients import DeviceGradients, FlatGradients, Gradients, is_plain_cpu
-from centernet.engine.graph import BuildLosses, GraphCache
+from centernet.engine.graph import BuildLosses, GraphCache, LossGraph
+from centernet.engine.overflow import first_overflow
 from centernet.engine.precision import LossScaler
 from centernet.engine.solver import Solver
 from centernet.errors import TrainingError
@@ -32,13 +33,15 @@ class StepReport:
     """What one step did, over all ranks.
 
     losses: each term, unweighted. total: their weighted sum. is_skipped: nothing was updated, gradients overflowed.
-    gradient_norm: of the gradient of `total`, before clipping.
+    gradient_norm: of the gradient of `total`, before clipping. loss_scale: what this step multiplied the loss by before
+    backward; None: losses are not scaled.
     """
 
     losses: dict[str, float]
     total: float
     is_skipped: bool
     gradient_norm: float
+    loss_scale: float | None = None
 
 
 class TrainStep:
@@ -110,12 +113,13 @@ class TrainStep:
         is_finite = math.isfinite(norm) and all(map(math.isfinite, losses.values()))
         if is_finite:
             self._update(gradients, norm, learning_rate)
-        elif self.scaler.dynamic:
-            gradients.restore_statistics()
+        elif not self.scaler.dynamic:
+            raise NonFiniteError(_not_finite(losses, norm, where=self._where(graph, gradients)), is_here=is_here)
         else:
-            raise NonFiniteError(_not_finite(losses, norm), is_here=is_here)
-        self.scaler.update(is_finite)
-        return StepReport(losses=losses, total=total, is_skipped=not is_finite, gradient_norm=norm)
+            gradients.restore_statistics()
+        scale = self.scaler.scale if self.scaler.is_used else None
+        self.scaler.update(is_finite, explain=lambda: self._where(graph, gradients))
+        return StepReport(losses=losses, total=total, is_skipped=not is_finite, gradient_norm=norm, loss_scale=scale)
 
     def prepare(self, arrays: Mapping[str, Array]) -> Gradients:
         """Build the graph for these shapes; the first time also hand its parameters to the solver, equal on all ranks."""
@@ -157,6 +161,16 @@ class TrainStep:
         if self._has_batch_statistics:
             gradients.average_statistics()
 
+    def _where(self, graph: LossGraph, gradients: Gradients) -> str:
+        """The layer that overflowed first, on the first rank where one did; collective."""
+        gradients.clear()
+        gradients.keep_statistics()
+        found = self.communicator.gather(first_overflow(graph, self.parameters(), scale=self.scaler.scale))
+        gradients.restore_statistics()
+        on = " (rank {})" if self.communicator.size > 1 else ""
+        texts = [text + on.format(rank) for rank, text in enumerate(found) if text is not None]
+        return texts[0] if texts else "computed once more, every layer is finite: the sum over processes, or chance"
+
     def _make_gradients(self, parameters: list[nn.Variable], statistics: list[nn.Variable], num_losses: int) -> Gradients:
         if is_plain_cpu(nn.get_current_context()):
             return FlatGradients(parameters, statistics, num_losses=num_losses, communicator=self.communicator)
@@ -193,7 +207,7 @@ class ValidationStep:
         return {**losses, "total": sum(self._weights[name] * loss for name, loss in losses.items())}
 
 
-def _not_finite(losses: Mapping[str, float], norm: float) -> str:
+def _not_finite(losses: Mapping[str, float], norm: float, *, where: str) -> str:
     bad = [f"{name} = {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
     what = f"loss is not finite ({', '.join(bad)})" if bad else f"gradient is not finite (norm {norm})"
-    return f"the {what}; lower the learning rate, or look at the images named"
+    return f"the {what}; {where}; lower the learning rate, or look at the images named"

@@ -14,6 +14,7 @@ import numpy as np
 
 from centernet.engine.checkpoint import Checkpointer
 from centernet.engine.communicator import Communicator
+from centernet.engine.context import in_float
 from centernet.engine.precision import LossScaler, LossScalingConfig
 from centernet.engine.schedule import ScheduleConfig, learning_rate
 from centernet.engine.solver import GroupConfig, Solver, SolverConfig
@@ -62,7 +63,9 @@ class Loader:
 
 def losses(inputs: dict[str, nn.Variable], batch_stat: bool = True) -> dict[str, nn.Variable]:
     h = PF.convolution(inputs["image"], 6, (3, 3), pad=(1, 1), name="one", with_bias=False)
-    h = F.relu(PF.batch_normalization(h, name="norm", batch_stat=batch_stat))
+    with nn.context_scope(in_float(nn.get_current_context())):  # as networks have it: statistics are float32
+        h = PF.batch_normalization(h, name="norm", batch_stat=batch_stat)
+    h = F.relu(h)
     difference = PF.convolution(h, 2, (1, 1), name="two") - inputs["target"]
     return {"square": F.sum(difference * difference) / inputs["count"], "absolute": F.sum(F.abs(difference)) / inputs["count"]}
 
