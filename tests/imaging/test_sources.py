@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from centernet.errors import DataError
-from centernet.imaging.sources import Source, find_source, output_names
+from centernet.imaging.io import write_image
+from centernet.imaging.sources import Source, check_readable, find_source, output_names
 
 
 @pytest.fixture
@@ -32,6 +34,26 @@ def test_files_folders_and_patterns_are_told_apart(files: Path) -> None:
     assert find_source("*.[pJ]*") == Source(images=paths("a.png", "b.JPG"))
     assert find_source("**/*.jpg").images == paths("odd[1].jpg", "sub/c.jpg")
     assert find_source("f*") == Source(videos=paths("film.mp4"))
+
+
+def test_a_folder_of_videos_says_the_pattern_that_takes_them(files: Path) -> None:
+    (files / "films").mkdir()
+    for name in ("a.mov", "b.mov"):
+        (files / "films" / name).touch()
+    with pytest.raises(DataError, match=r"holds no images; .* a pattern takes its 2 videos: 'films/\*\.mov'$"):
+        find_source("films")
+
+
+def test_a_source_of_which_nothing_can_be_read_is_an_error(files: Path) -> None:
+    with pytest.raises(DataError, match=r"^a\.png: the file is empty"):
+        check_readable(find_source("a.png"))
+    with pytest.raises(DataError, match=r"^film\.mp4: no frame can be decoded"):
+        check_readable(find_source("*.mp4"))
+    with pytest.raises(DataError, match=r"^none of 3 files can be read; the first is a\.png: the file is empty"):
+        check_readable(find_source("."))
+    write_image("b.png", np.zeros((4, 4, 3), np.uint8))
+    check_readable(find_source("."))
+    check_readable(find_source("b.png"))
 
 
 @pytest.mark.parametrize(("text", "number"), [("webcam", 0), ("webcam:0", 0), ("webcam:13", 13)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,36 @@ def test_missing_and_broken_videos_are_errors_that_name_them(tmp_path: Path) -> 
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(DataError, match=r"text\.mp4: no frame can be decoded"):
         read_frames(tmp_path / "text.mp4")
+
+
+def test_of_a_broken_video_nobody_speaks_but_the_error(tmp_path: Path) -> None:
+    """In a process of its own: FFmpeg and OpenCV write where Python does not see it, and FFmpeg is set up once."""
+    (tmp_path / "text.mp4").write_text("not a video")
+    program = """
+import sys
+from centernet.errors import DataError
+from centernet.imaging.video import read_frames
+try:
+    read_frames(sys.argv[1])
+except DataError:
+    print("said")
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "text.mp4")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("said\n", "")
+
+
+def test_frames_of_odd_sizes_keep_their_last_row_and_column(tmp_path: Path) -> None:
+    frame = np.full((49, 65, 3), 60, np.uint8)
+    frame[-1], frame[:, -1] = 200, 200
+    with VideoWriter(tmp_path / "odd.mp4", 10) as writer:
+        for _ in range(2):
+            writer.write(frame)
+    for read in read_frames(tmp_path / "odd.mp4"):
+        assert read.shape == (50, 66, 3)
+        assert read[48, 10].mean() > 130
+        assert read[10, 64].mean() > 130
+        assert read[:40, :56].mean() < 80
 
 
 def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:

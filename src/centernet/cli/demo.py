@@ -38,7 +38,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     path = machine.checkpoint(arguments)
 
     from centernet.experiment.demo import Demo, View, tiling_for
-    from centernet.experiment.output import default_folder, make_folder
+    from centernet.experiment.output import default_folder, output_folder
 
     is_many = len(source.images) > 1 or bool(source.videos)
     detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2, performance="throughput" if is_many else "latency")
@@ -50,24 +50,25 @@ def main(typed: Sequence[str], *, program: str) -> int:
         is_tracked="track" in given,
         batch_size=given.get("batch_size", 1),
     )
-    folder = make_folder(given.get("output") or default_folder(detector.description.experiment))
     shown = ", ".join(f"{name} {score}".strip() for name, score in {selection.EVERY: VIS_THRESHOLD, **lowest}.items())
-    print(f"{path}: {detector.session.summary}; scores from {shown}; writing to {folder}")
-    demo = Demo(detector, folder, view)
-    demo.run(source)
+    with output_folder(given.get("output") or default_folder(detector.description.experiment)) as folder:
+        print(f"{path}: {detector.session.summary}; scores from {shown}; writing to {folder}")
+        demo = Demo(detector, folder, view)
+        demo.run(source)
     print(demo.summary())
     return 0
 
 
 def _source(arguments: argparse.Namespace) -> Source:
     """What `--demo` means; DataError if that does not exist, ConfigError where it was not typed or cannot be tracked."""
-    from centernet.imaging.sources import find_source
+    from centernet.imaging.sources import check_readable, find_source
 
     given = vars(arguments)
     if "demo" not in given:
         raise ConfigError("what to look at? Give --demo IMAGE, FOLDER, 'PATTERN', VIDEO or webcam")
     try:
         source = find_source(given["demo"])
+        check_readable(source)
     except DataError as error:
         raise DataError(f"--demo {error}") from None
     if "track" in given and source.images:

@@ -19,13 +19,12 @@ def main(typed: Sequence[str], *, program: str) -> int:
     given = vars(arguments)
     from centernet.experiment import family, graph, published
     from centernet.experiment.assembly import from_description
-    from centernet.experiment.output import default_folder, make_folder
+    from centernet.experiment.output import default_folder, output_folder
 
     chosen = parsing.choice(arguments)
     path: Path | None = given.get("checkpoint")
     description = published.describe(chosen) if path is None else machine.description_of(path, chosen)
-    folder = make_folder(given.get("output") or default_folder(description.experiment))
-    target = folder / f"{family.short_name(description.experiment)}_graph.svg"
     assembly = from_description(description, source=str(path or "command line"))
-    print(f"wrote {graph.draw(assembly, target)}")
+    with output_folder(given.get("output") or default_folder(description.experiment)) as folder:
+        print(f"wrote {graph.draw(assembly, folder / f'{family.short_name(description.experiment)}_graph.svg')}")
     return 0

@@ -59,20 +59,20 @@ class _Test:
     def one(self, path: Path) -> None:
         """One model file; results go to the output folder."""
         from centernet.experiment import report
-        from centernet.experiment.output import default_folder, make_folder
+        from centernet.experiment.output import default_folder, output_folder
 
         with self.processes.ending_all():
             detector, config = self._open(path)
-            folder = vars(self.arguments).get("output") or default_folder(detector.description.experiment)
-            if not self.processes.rank:
-                make_folder(folder)  # before the measuring: whether that is possible must be known first
-            results, detections = self._measure(path, detector, config)
             if self.processes.rank:
+                self._measure(path, detector, config)
                 return
-            files = [
-                report.write_json(folder / "results.json", results),
-                report.write_json(folder / "detections.json", detections),
-            ]
+            # Before the measuring: whether there can be a folder must be known first.
+            with output_folder(vars(self.arguments).get("output") or default_folder(detector.description.experiment)) as folder:
+                results, detections = self._measure(path, detector, config)
+                files = [
+                    report.write_json(folder / "results.json", results),
+                    report.write_json(folder / "detections.json", detections),
+                ]
             print("\n".join(["", report.table(results), "", *(f"wrote {file}" for file in files)]))
 
     def many(self, folder: Path) -> None:

@@ -74,10 +74,10 @@ class Demo:
         self._parallel = detector.session.parallel_runs
 
     def run(self, source: Source) -> None:
-        """Everything the user pointed at.
+        """Everything the user pointed at; of several files those that cannot be read are said and left out.
 
         Raises:
-            DataError: the one file named, or a video, cannot be read. OutputError: something cannot be written.
+            DataError: the one file named cannot be read. OutputError: something cannot be written.
         """
         with Records(self.folder, category_ids=self.detector.description.classes.category_ids) as records:
             if self._parallel > 1:
@@ -85,7 +85,7 @@ class Demo:
             begun = perf_counter()
             self._images(source.images, records, is_one=source.is_one)
             for path, name in zip(source.videos, output_names(source.videos), strict=True):
-                self._video(read_frames(path), records, source=path, name=name)
+                self._video_file(path, records, name=name, is_one=source.is_one)
             if source.camera is not None:
                 self._parallel = 1  # several at a time would be late
                 try:
@@ -108,10 +108,7 @@ class Demo:
         named = zip(paths, output_names(paths), image_ids(paths), looks, strict=True)
         for path, name, image_id, look in _watched(named, len(paths), "image", is_watched):
             if isinstance(look, DataError):
-                if is_one:
-                    raise look
-                self.num_unreadable += 1
-                tqdm.write(f"skipped: {look}", file=sys.stderr)
+                self._skip(look, is_one=is_one)
                 continue
             self._count(look)
             image, detections = look.image, look.detections
@@ -123,6 +120,21 @@ class Demo:
             if not is_watched:
                 spent = " |".join(f"{stage} {value:.3f}s " for stage, value in look.stages.items())
                 print(f"{path}: {len(detections)} objects; tot {sum(look.stages.values()):.3f}s |{spent}|")
+
+    def _skip(self, error: DataError, *, is_one: bool) -> None:
+        """Count a file that cannot be read, and say so; where it is the only one, raise the error."""
+        if is_one:
+            raise error
+        self.num_unreadable += 1
+        tqdm.write(f"skipped: {error}", file=sys.stderr)
+
+    def _video_file(self, path: Path, records: Records, *, name: str, is_one: bool) -> None:
+        try:
+            frames = read_frames(path)
+        except DataError as error:
+            self._skip(error, is_one=is_one)
+        else:
+            self._video(frames, records, source=path, name=name)
 
     def _video(self, frames: Frames | Camera, records: Records, *, source: Path | None, name: str) -> None:
         """Every frame of a video; of a camera those that come while nothing is being detected."""

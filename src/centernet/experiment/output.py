@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ def default_folder(experiment: Mapping[str, Any]) -> Path:
 
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is missing; OutputError when it cannot be written to."""
+    if folder.is_file():
+        raise OutputError(f"{folder}: is a file, expected the output folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -28,3 +31,17 @@ def make_folder(folder: Path) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: the output folder is not writable")
     return folder
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """`make_folder`; after an error what was made and is still empty is taken away again."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    make_folder(folder)
+    try:
+        yield folder
+    except BaseException:
+        for path in made:
+            with suppress(OSError):  # not empty
+                path.rmdir()
+        raise

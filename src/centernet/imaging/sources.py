@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from centernet.errors import DataError
-from centernet.imaging.io import IMAGE_SUFFIXES, list_images
-from centernet.imaging.video import Camera, is_video
+from centernet.imaging.io import IMAGE_SUFFIXES, list_images, read_image
+from centernet.imaging.video import Camera, is_video, read_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ def find_source(text: str) -> Source:
     """
     path = Path(text).expanduser()
     if path.is_dir():
-        return Source(images=tuple(list_images(path)))
+        return Source(images=tuple(_images_of(path)))
     if path.is_file():
         return Source(videos=(path,), is_one=True) if is_video(path) else Source(images=(path,), is_one=True)
     camera = re.fullmatch(r"webcam(?::(\d+))?", text)
@@ -47,6 +47,33 @@ def find_source(text: str) -> Source:
     if glob.has_magic(text):
         return _matching(str(path))
     raise DataError(f"{text}: no such file or folder")
+
+
+def check_readable(source: Source) -> None:
+    """DataError where no file can be read: the only one, or every one of several; looks no further than the first that can."""
+    errors: list[DataError] = []
+    for path in (*source.images, *source.videos):
+        try:
+            if path in source.videos:
+                read_frames(path)
+            else:
+                read_image(path)
+            return
+        except DataError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise DataError(f"none of {len(errors)} files can be read; the first is {errors[0]}")
+
+
+def _images_of(folder: Path) -> list[Path]:
+    try:
+        return list_images(folder)
+    except DataError as error:
+        videos = [path for path in folder.iterdir() if is_video(path)]
+        hint = f"; a pattern takes its {len(videos)} videos: '{folder}/*{videos[0].suffix}'" if videos else ""
+        raise DataError(f"{error}{hint}") from None
 
 
 def _matching(pattern: str) -> Source:

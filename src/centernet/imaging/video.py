@@ -42,11 +42,25 @@ class Frames:
     def _open(self) -> cv2.VideoCapture:
         if not self._path.is_file():
             raise DataError(f"{self._path}: no such video file")
-        capture = cv2.VideoCapture(str(self._path))
+        capture = _opened(str(self._path))
         if not (capture.isOpened() and capture.grab()):
             raise DataError(f"{self._path}: no frame can be decoded; expected a video that FFmpeg reads")
         capture.release()
-        return cv2.VideoCapture(str(self._path))
+        return _opened(str(self._path))
+
+
+def _opened(source: str | int) -> cv2.VideoCapture:
+    """A file or camera opened without a word from OpenCV or FFmpeg: what is wrong with it, we say."""
+    _silence_ffmpeg()
+    level = cv2.setLogLevel(0)
+    try:
+        return cv2.VideoCapture(source)
+    finally:
+        cv2.setLogLevel(level)
+
+
+def _silence_ffmpeg() -> None:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; OpenCV looks at it when FFmpeg is first used
 
 
 def _frames(capture: cv2.VideoCapture) -> Iterator[Array]:
@@ -95,11 +109,7 @@ class Camera:
         yield from _frames(self._open())
 
     def _open(self) -> cv2.VideoCapture:
-        level = cv2.setLogLevel(0)  # silent, instead of its five ways to say that there is no camera
-        try:
-            capture = cv2.VideoCapture(self.number)
-        finally:
-            cv2.setLogLevel(level)
+        capture = _opened(self.number)
         if not capture.isOpened():
             raise DataError(f"webcam:{self.number}: no such camera, or it may not be used; cameras are counted from webcam:0")
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # no frames of a while ago, where detecting is slower than the camera
@@ -107,7 +117,10 @@ class Camera:
 
 
 class VideoWriter:
-    """Write frames to an MP4 file; used as a context manager. The first frame's size is the video's."""
+    """Write frames to an MP4 file; used as a context manager. The first frame's size is the video's, made even.
+
+    Its colours are stored at half the size, so the last row or column of an odd number is written twice; OpenCV would drop it.
+    """
 
     def __init__(self, path: str | os.PathLike[str], rate: float) -> None:
         """Prepare for a file that ends in .mp4, at `rate` > 0 frames per second; OutputError for another suffix."""
@@ -142,7 +155,7 @@ class VideoWriter:
             self._writer = self._start(frame)
         if frame.shape != self._shape:
             raise ValueError(f"{self._path}: frame of shape {frame.shape}, expected {self._shape} as the first")
-        self._writer.write(frame)
+        self._writer.write(_even(frame))
         self._num_written += 1
 
     def _start(self, frame: Array) -> cv2.VideoWriter:
@@ -152,8 +165,16 @@ class VideoWriter:
             self._path.touch()
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {error.strerror or error}") from error
-        height, width = frame.shape[:2]
+        height, width = _even(frame).shape[:2]
+        _silence_ffmpeg()
         writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, (width, height))
         if not writer.isOpened():
             raise OutputError(f"{self._path}: OpenCV cannot write MP4 video of {width}x{height} pixels here")
         return writer
+
+
+def _even(frame: Array) -> Array:
+    height, width = frame.shape[:2]
+    if height % 2 == width % 2 == 0:
+        return frame
+    return cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
