@@ -195,7 +195,6 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
         validate_every=settings.validate_every,
         save_every=settings.save_every,
         data_seconds=config.data.sample_seconds,
-        data_seconds=config.data.sample_seconds,
     )
 
 
