@@ -22,8 +22,10 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `centernet --help` must not wait for NNabla."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'centernet' has no attribute '{name}'")
     import importlib
 
+    if name == "models":  # centernet.models.list()
+        return importlib.import_module("centernet.models")
+    if name not in _HOME:
+        raise AttributeError(f"module 'centernet' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)

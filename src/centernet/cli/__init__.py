@@ -21,6 +21,7 @@ COMMANDS = {
     "convert": ("convert", "change a parameter file's layout or input channels"),
     "data": ("data", "draw what a training is fed with"),
     "weights": ("weights", "list and download the published parameter files"),
+    "models": ("models", "list the networks: cost, weights, licence, published AP"),
     "graph": ("graph", "draw a network's structure as SVG"),
     "quickstart": ("quickstart", "render data, train, test, draw and export, to see that all works"),
 }

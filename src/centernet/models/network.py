@@ -36,14 +36,14 @@ class Network:
         *,
         layout: Layout = "nchw",
         input_channels: int = 3,
-        seed: int = 0,
+        seed: int | None = 0,
         scope: OrderedDict[str, Any] | None = None,
     ) -> None:
         """
         Args:
             heads: what to predict; the order is that of the parameters in a file.
             input_channels: 3, or 4 where a fourth channel of zeros feeds tensor cores.
-            seed: of the initial values.
+            seed: of the initial values; None: zeros, for networks that are only looked at, or filled from a file.
             scope: where the parameters live, so that two networks do not meet; default: NNabla's current scope.
 
         Raises:
