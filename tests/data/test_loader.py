@@ -123,6 +123,21 @@ def test_an_evaluation_counts_every_sample_once_and_a_share_may_be_empty(make: C
     assert ([], {}) in [batches[2] for batches in ranks]
 
 
+@pytest.mark.parametrize(("act", "on_bad"), [("skip", "stop"), ("raise", "skip")])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_in_an_evaluation_no_sample_takes_the_place_of_a_bad_one(
+    make: Callable[..., Loader], act: str, on_bad: str, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    acts = dict.fromkeys((1, 4, 5), act)
+    loader = make(acts, global_batch=2, shuffle=False, fill_last=False, on_bad=on_bad, workers=workers, start_method="fork")
+    found = copied(loader.epoch(0))
+    names = [[f"file {index}" for index in part] for part in ([0], [2, 3], [], [6, 7], [8, 9], [10])]
+    assert [part for part, _ in found] == names
+    assert [arrays.get("count", []) for _, arrays in found] == [[0], [2, 3], [], [6, 7], [8, 9], [10]]
+    assert sorted(loader.bad_images) == [1, 4, 5]
+    assert caplog.text.count("; it is left out") == 3
+
+
 def test_an_epoch_is_prepared_while_the_last_one_ends(make: Callable[..., Loader], numbered: ModuleType, tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     loader = make(diary=diary, global_batch=11, workers=2, prefetch=1, epochs=2)

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from centernet import config as configuration
+from centernet.data.datasets.base import DetectionDataset
 from centernet.engine.communicator import Single
 from centernet.experiment.assembly import assemble
 from centernet.experiment.batches import load, open_splits
 from centernet.experiment.schema import ExperimentConfig
+from centernet.experiment.train import _validation_losses
 
 
 def experiment(root: Path, **data: Any) -> ExperimentConfig:
@@ -63,6 +65,34 @@ def test_workers_do_not_load_nnabla(tmp_path: Path) -> None:
     data.close()
     assert "cv2" in mapped
     assert "nnabla" not in mapped
+
+
+def test_the_held_out_loss_is_that_of_the_images_that_can_be_read(tmp_path: Path) -> None:
+    config = experiment(tmp_path, on_bad_image="skip")
+    training, validation = open_splits(config.data)
+    assembly = assemble(config, training.classes, training.normalization)
+    validation.image_path(1).write_bytes(b"damaged")
+
+    def measured(indices: list[int]) -> dict[str, float]:
+        data = load(config, assembly, training, Part(validation, indices), Single())  # type: ignore[arg-type]
+        return _validation_losses(assembly, data, Single())()
+
+    with assembly.network.parameter_scope():
+        expected = measured([0, 2, 3])
+        assert measured([0, 1, 2, 3]) == pytest.approx(expected, rel=1e-5)
+
+
+class Part:
+    """Some samples of a data set."""
+
+    def __init__(self, whole: DetectionDataset, indices: list[int]) -> None:
+        self._whole, self._indices, self.normalization = whole, indices, whole.normalization
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda index: getattr(self._whole, name)(self._indices[index])
 
 
 def test_bad_images_and_emptied_samples_are_counted_over_all_processes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -45,8 +45,8 @@ class Loader:
 
     wait_seconds: how long the consumer has waited for batches so far, over all epochs.
     batches_per_epoch: the same on every process.
-    bad_images: {index: why} of the samples whose place another one took. num_emptied: samples that a transform left without
-        any object. Both count what was delivered.
+    bad_images: {index: why} of the samples that could not be used. num_emptied: samples that a transform left without any
+        object. Both count what was delivered.
     """
 
     def __init__(
@@ -74,7 +74,8 @@ class Loader:
             source: makes the samples; must not change any more.
             global_batch: samples in one step over all processes.
             rank, size: this process, and how many there are. num_local: how many of them this machine's memory is for.
-            seed, shuffle, drop_last, fill_last: see `sampler.batches_for_rank`; a batch without samples has no arrays.
+            seed, shuffle, drop_last, fill_last: see `sampler.batches_for_rank`. Without `fill_last` no sample comes twice in place
+                of a bad one either: batches are smaller by those. A batch without samples has no arrays.
             workers: processes; 0 makes each batch when it is asked for.
             prefetch: batches in the making besides the one in use, >= 1. 1 + prefetch are in memory (1 without workers).
             epochs: how many follow each other, 0 being the first: the end of one is used to prepare the next. None: unknown.
@@ -223,9 +224,12 @@ class Loader:
         for outcome in outcomes:
             for index, reason in outcome.skipped:
                 if index not in self.bad_images:
-                    LOG.warning("%s; another sample takes its place", reason)
+                    LOG.warning("%s; %s", reason, "another sample takes its place" if self.fill_last else "it is left out")
                     self.bad_images[index] = reason
             if outcome.is_emptied and not self.num_emptied:
                 LOG.warning("%s: a transform left no object of it; such samples are kept as empty images, and counted", outcome.name)
             self.num_emptied += outcome.is_emptied
-        return Batch(filling.arrays if outcomes else {}, [outcome.name for outcome in outcomes])
+        kept = [position for position, outcome in enumerate(outcomes) if self.fill_last or not outcome.skipped]
+        is_whole = len(kept) == len(outcomes)
+        arrays = filling.arrays if is_whole else {name: array[kept] for name, array in filling.arrays.items()}
+        return Batch(arrays if kept else {}, [outcomes[position].name for position in kept])

@@ -215,12 +215,10 @@ def _validation_losses(assembly: Assembly, data: Data, communicator: Communicato
         communicator=communicator,
         counts=assembly.task.counts,
     )
-    batch, images = data.validation_loader.global_batch, len(data.validation)
-    sizes = [min(batch, images - start) for start in range(0, images, batch)]
 
     def measure() -> dict[str, float]:
         with data.validation_loader as loader:  # its workers would only take memory until the next time
-            return mean_losses((step.run(part.arrays), size) for part, size in zip(loader.epoch(0), sizes, strict=True))
+            return mean_losses((step.run(part.arrays), round(communicator.sum([len(part.names)])[0])) for part in loader.epoch(0))
 
     return measure
 
