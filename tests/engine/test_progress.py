@@ -59,6 +59,22 @@ def test_the_share_of_time_waiting_for_data_is_shown(is_live: bool, wait: float,
     assert f"images/s, {expected} waiting for data" in file.getvalue()
 
 
+def test_images_per_second_and_the_waiting_are_those_of_the_last_steps() -> None:
+    file = io.StringIO()
+    bar = ProgressBar(num_epochs=1, batches_per_epoch=150, interval=0.0, is_live=False, file=file)
+    bar.started(Progress(seconds=1000.0))  # of the training that is resumed
+    seconds = 1000.0
+    for batch in range(1, 151):
+        is_slow = batch <= 90
+        seconds += 8.0 if is_slow else 0.5
+        progress = Progress(batch=batch, iteration=batch, seconds=seconds)
+        bar.stepped(progress, REPORT, learning_rate=1e-3, num_images=8, wait=6.0 if is_slow else 0.05)
+    lines = file.getvalue().splitlines()
+    assert "1.0 images/s, 75% waiting for data" in lines[0]
+    assert "1.0 images/s, 75% waiting for data" in lines[89]
+    assert "16.0 images/s, 10% waiting for data" in lines[149]
+
+
 def test_a_pipe_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMPI_COMM_WORLD_SIZE", raising=False)
     with open("/dev/null", "wb") as null:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Mapping
 from time import perf_counter
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from tqdm import tqdm
 
@@ -14,8 +15,17 @@ from centernet.engine.checkpoint import Progress
 from centernet.engine.step import StepReport
 
 SMOOTHING = 0.9  # of the loss terms shown
+WINDOW = 50  # steps that images/s and the share of time waiting for data are means of: how it is now
 BAR = 20  # characters of the bar in a plain line
 WIDTH = 140
+
+
+class _Step(NamedTuple):
+    """What a step did and took: images over all ranks, seconds, and how many of those it waited for data."""
+
+    num_images: int
+    seconds: float
+    wait: float
 
 
 class ProgressBar:
@@ -42,15 +52,16 @@ class ProgressBar:
         self._smooth: dict[str, float] = {}
         self._loss_scale: float | None = None
         self._skipped = 0
-        self._done = self._first = self._images = 0
+        self._done = self._first = 0
         self._begun, self._printed = perf_counter(), -interval
-        self._waited = self._trained = self._trained_before = 0.0
+        self._trained = 0.0
+        self._recent: deque[_Step] = deque(maxlen=WINDOW)
 
     def started(self, progress: Progress) -> None:
         """Begin where training begins; the bar is over all epochs."""
         self._done = progress.epoch * self._length + progress.batch
         self._first = self._done
-        self._trained_before = progress.seconds
+        self._trained = progress.seconds
         self._begun = perf_counter()
         if self._is_live:
             form = "{desc} |{bar:20}| {percentage:3.0f}% ETA {remaining}{postfix}"
@@ -59,11 +70,10 @@ class ProgressBar:
     def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
         """Count one step."""
         self._done += 1
-        self._images += num_images
-        self._waited += wait
+        self._recent.append(_Step(num_images, progress.seconds - self._trained, wait))
+        self._trained = progress.seconds
         self._loss_scale = report.loss_scale
         self._skipped += report.is_skipped
-        self._trained = progress.seconds - self._trained_before
         if not report.is_skipped:
             terms = {"loss": report.total, **report.losses}
             self._smooth = {name: _blend(self._smooth.get(name, value), value) for name, value in terms.items()}
@@ -102,9 +112,10 @@ class ProgressBar:
         return self._num_epochs * self._length
 
     def _state(self) -> str:
-        seconds = max(self._trained, 1e-9)
+        num_images, wait = sum(step.num_images for step in self._recent), sum(step.wait for step in self._recent)
+        seconds = max(sum(step.seconds for step in self._recent), 1e-9)
         terms = " ".join(f"{name} {value:.3f}" for name, value in self._smooth.items())
-        speed = f"{self._images / seconds:.1f} images/s, {self._waited / seconds:.0%} waiting for data"
+        speed = f"{num_images / seconds:.1f} images/s, {wait / seconds:.0%} waiting for data"
         if self._loss_scale is None:
             return f"{terms}, {speed}"
         skipped = f" ({self._skipped} skipped)" if self._skipped else ""
