@@ -103,3 +103,11 @@ def test_half_precision_skips_overflows_without_a_trace_and_resumes_inside_a_gro
     ended = mpirun(processes, "half_precision.py", tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "without a trace" in ended.stdout
+
+
+def test_a_bit_that_turns_over_on_one_rank_ends_all_and_is_named(mpirun: Run) -> None:
+    ended = mpirun(3, "differ.py", 2, timeout=60)
+    assert ended.returncode == 3, ended.stderr
+    assert "error: after 4 steps parameter 'two/conv/W' of rank 2 on " in ended.stderr
+    ended = mpirun(3, "differ.py", -1)
+    assert (ended.returncode, ended.stdout) == (0, "equal\n"), ended.stderr

@@ -139,12 +139,16 @@ class TrainStep:
         return self._gradients
 
     def restore(self, states: Mapping[str, Mapping[str, Array]], scaler_state: dict[str, float], *, what: str) -> None:
-        """Continue with a checkpoint's solver states and loss scale; at once, or when the first graph is built."""
+        """Continue with a checkpoint's solver states and loss scale; at once, or when the first graph is built.
+
+        Collective where graphs are built already: all ranks then go on with rank 0's parameters, as at the start.
+        """
         self.scaler.restore(scaler_state)
         if self._gradients is None:
             self._pending = (states, what)
         else:
             self.solver.restore(states, what=what)
+            self._equalise()
 
     def parameters(self) -> dict[str, nn.Variable]:
         """The network's parameters, trained or not; before the first graph also those it will turn out not to depend on."""

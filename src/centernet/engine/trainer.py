@@ -11,6 +11,7 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, Protocol
 
+from centernet.engine.agreement import check_equal
 from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Communicator, ending_all
 from centernet.engine.step import NonFiniteError, StepReport, TrainStep
@@ -87,7 +88,7 @@ class Trainer:
     `validate_every` epochs, epoch 0 counting, and after the last. checkpointer, monitors: only rank 0's are used.
     save_every: epochs between checkpoints. save_seconds: time between those written inside an epoch, for the processes
     that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop. data_seconds: how
-    long the loader may be at one image before it says so itself.
+    long the loader may be at one image before it says so itself. check_every: steps between comparisons of the ranks' parameters.
     """
 
     step: TrainStep
@@ -103,6 +104,7 @@ class Trainer:
     save_every: int = 5
     save_seconds: float = 600.0
     data_seconds: float = 120.0
+    check_every: int = 1000
     _stop: list[int] = field(default_factory=list, init=False)
     _saved: float = field(default=0.0, init=False)
     _written: Progress | None = field(default=None, init=False)
@@ -147,6 +149,8 @@ class Trainer:
                 num_images = len(batch.names) * self.communicator.size
                 for monitor in self._listeners:
                     monitor.stepped(progress, report, learning_rate=rate, num_images=num_images, wait=wait)
+                if progress.iteration % self.check_every == 0:
+                    check_equal(self.step.parameters(), self.communicator, iteration=progress.iteration)
                 if progress.batch >= length:
                     break
                 if self.communicator.any(bool(self._stop)):

@@ -81,9 +81,14 @@ class PrecisionConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DistributedConfig:
-    """Training in several processes. timeout_seconds: time for all to join, and after which one that shows no sign of life ends all."""
+    """Training in several processes.
+
+    timeout_seconds: time for all to join, and after which one that shows no sign of life ends all. check_every: steps between
+    comparisons of all processes' parameters, which must be equal to the bit.
+    """
 
     timeout_seconds: Annotated[float, Field(ge=5)] = 45.0
+    check_every: Positive = 1000
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -110,7 +110,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
     data = load(config, assembly, training, validation, communicator, on_gpu=place.device.is_gpu)
     make_folder(folder)
     with assembly.network.parameter_scope(), closing(data):
-        network_start = _initialise(config, assembly, start)
+        network_start = _initialise(config, assembly, start) if communicator.rank == 0 else ""  # who gives all others his parameters
         step = _step(config, assembly, communicator, frozen)
         progress = _resume(folder, start, step, data) if start.resume_from else Progress()
         if communicator.rank == 0:
@@ -159,7 +159,9 @@ def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicat
 
 def _resume(folder: Path, start: Start, step: TrainStep, data: Data) -> Progress:
     assert start.resume_from is not None
-    found = checkpoints.load(folder / CHECKPOINTS, start.resume_from)
+    is_reader = step.communicator.rank == 0  # other machines need not see the folder
+    found = step.communicator.broadcast(checkpoints.load(folder / CHECKPOINTS, start.resume_from) if is_reader else None)
+    assert found is not None
     checkpoints.restore(found, step)
     batch = found.facts.get("global_batch")
     if found.progress.batch and batch not in (None, data.train_loader.global_batch):
@@ -195,6 +197,7 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
         validate_every=settings.validate_every,
         save_every=settings.save_every,
         data_seconds=config.data.sample_seconds,
+        check_every=settings.distributed.check_every,
     )
 
 
