@@ -29,6 +29,7 @@ class Experiment:
     backbone: BackboneSection
     size: tuple[int, int] = (2, 3)
     name: str | None = None
+    later: tuple[Schedule, ...] = ()
 
     def __post_init__(self) -> None:
         if self.size[0] > self.size[1]:
@@ -103,6 +104,7 @@ def test_an_unwritable_copy_is_an_output_error(tmp_path: Path) -> None:
         ({"schedule": {}}, r"schedule.base_lr: is missing"),
         ({"schedule": 3}, r"schedule: expected a section with keys, found 3"),
         ({"schedule": {"base_lr": 1, "kind": "cosin"}}, r"schedule.kind: found 'cosin' \(str\), expected 'cosine' or 'step'"),
+        ({"later": [{"base_lr": 1}, {"base_l": 1}]}, r"x: later.1.base_l: unknown key; did you mean 'base_lr'\?"),
         ({"size": [1]}, r"size"),
         ({"size": [3, 2]}, r"size is \(small, large\)"),
         ({"backbone": {"name": "resnt"}}, r"backbone: backbones: 'resnt' is not there; did you mean 'resnet'\?"),

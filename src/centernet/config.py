@@ -173,7 +173,10 @@ def _known_keys(schema: type, tree: Any, location: Sequence[str]) -> list[str]:
     """The keys of the section at `location`, following the plug-in each section names."""
     here: Any = schema
     for part in location:
-        tree = tree[int(part)] if isinstance(tree, list) else tree.get(part, {})
+        if isinstance(tree, list):  # `here` is what its items are
+            tree = tree[int(part)]
+            continue
+        tree = tree.get(part, {})
         annotation = typing.get_type_hints(here, include_extras=True)[part] if dataclasses.is_dataclass(here) else Any
         here = _section_class(annotation, tree)
     return [field.name for field in dataclasses.fields(here)] if dataclasses.is_dataclass(here) else []

@@ -53,7 +53,8 @@ def begin_with(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> 
     redrawn = {name: parameters[name].shape for name in differ if _differ_by_classes(parameters[name].shape, shapes[name], others[name])}
     kept = {name: values for name, values in parameters.items() if name not in redrawn}
     report = assign(kept, network.parameters(), what=what, allow_missing=tuple(redrawn))
-    return Beginning(report=report, redrawn=redrawn, shapes=shapes)
+    missing = tuple(name for name in report.missing if name not in redrawn)
+    return Beginning(report=replace(report, missing=missing), redrawn=redrawn, shapes=shapes)
 
 
 def shapes_of_more_classes(assembly: Assembly) -> dict[str, Shape]:
