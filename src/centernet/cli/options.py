@@ -120,6 +120,7 @@ OPTIONS: tuple[Option, ...] = (
         parse=values.positive,
     ),
     # Training
+    Option(("--allow-partial", "--allow_partial"), "take of --checkpoint what fits; the rest has initial values", TRAIN, constant=True),
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", values.from_zero),
     Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", values.positive),
     Option(

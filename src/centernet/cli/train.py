@@ -36,7 +36,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
     return train.train(
         experiment,
         output=given.get("output"),
-        start=train.Start(resume_from=given.get("resume_from"), checkpoint=given.get("checkpoint")),
+        start=train.Start(resume_from=given.get("resume_from"), checkpoint=given.get("checkpoint"), allow_partial="allow_partial" in given),
         extension=given.get("extension_module", "auto"),
         gpu=devices.gpu(given.get("gpus")),
     )

@@ -13,7 +13,7 @@ from centernet.experiment.origin import architecture_of, name_of
 from centernet.models.network import Network
 from centernet.models.specs import HeadSpec
 from centernet.models.torch_names import NEVER_USED, backbone_torch_names, torch_names
-from centernet.weights.layout import shapes_of
+from centernet.weights.layout import convert, shapes_of
 from centernet.weights.match import Shapes
 from centernet.weights.store import ParameterFile, read_parameters
 from centernet.weights.torch_identify import head_channels
@@ -26,13 +26,13 @@ def parameters_for(network: Network, path: str | Path, *, allow_partial: bool = 
     """A parameter file of any kind, as it is; a checkpoint of PyTorch under the network's names, with its own number of classes.
 
     Args:
-        allow_partial: of a checkpoint, take what fits; the rest keeps the network's initial values.
+        allow_partial: take what fits; the rest keeps the network's initial values.
 
     Raises:
         WeightsError: the file cannot be read, or is a checkpoint that is not the network's.
     """
     if not is_checkpoint(path):
-        return read_parameters(path)
+        return _what_fits(read_parameters(path), network, what=path) if allow_partial else read_parameters(path)
     file, report = import_checkpoint(path, network, allow_partial=allow_partial)
     LOG.info("%s: %s", path, report)
     return file
@@ -81,6 +81,18 @@ def import_backbone(path: str | Path, network: Network, *, allow_partial: bool =
         state, backbone_torch_names(twin), shapes, what=path, allow_unused=NEVER_USED, allow_partial=allow_partial
     )
     return ParameterFile(parameters=values, need_grad={name: twin.trainable[name] for name in values}), report
+
+
+def _what_fits(file: ParameterFile, network: Network, *, what: str | Path) -> ParameterFile:
+    """All parameters of a network: a file's own of the same name and shape, initial values for the rest."""
+    parameters = convert(file.parameters, layout=network.layout, channels=4 if network.input_channels == 4 else 3)
+    own = network.parameters()
+    fits = [name for name in own if name in parameters and parameters[name].shape == own[name].shape]
+    if not fits:
+        raise WeightsError(f"{what}: has none of the network's {len(own)} parameters")
+    LOG.info("%s: %d of %d parameters taken; the rest has initial values", what, len(fits), len(own))
+    values = {name: parameters[name] if name in fits else variable.d.copy() for name, variable in own.items()}
+    return ParameterFile(parameters=values, need_grad=dict(network.trainable), description=file.description)
 
 
 def _twin(network: Network, channels: Mapping[str, int], more: Sequence[str]) -> Network:

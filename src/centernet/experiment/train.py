@@ -31,14 +31,14 @@ from centernet.engine.trainer import Monitor, Trainer
 from centernet.errors import ConfigError, DeviceError
 from centernet.experiment import evaluate, report
 from centernet.experiment.assembly import Assembly, assemble
+from centernet.experiment.backbone_file import begin_with_backbone
 from centernet.experiment.batches import Data, load, open_splits
+from centernet.experiment.checkpoints import parameters_for
 from centernet.experiment.detector import detector, options_of
 from centernet.experiment.fine_tune import begin_with, frozen_names, plan
 from centernet.experiment.inference_graph import Machine
 from centernet.experiment.output import default_folder, make_folder
 from centernet.experiment.schema import ExperimentConfig
-from centernet.weights.pretrained import load_backbone
-from centernet.weights.store import read_parameters
 
 LOG = logging.getLogger(__name__)
 CHECKPOINTS, MONITORS = "checkpoints", "tmp.monitor"  # below the output folder, as the predecessor names them
@@ -48,11 +48,13 @@ CHECKPOINTS, MONITORS = "checkpoints", "tmp.monitor"  # below the output folder,
 class Start:
     """What training starts from; at most one is given. resume_from: a checkpoint's number, or `latest`, in the output folder.
 
-    checkpoint: a parameter file of the whole network. Without either, `model.pretrained_model_dir` counts.
+    checkpoint: a parameter file of the whole network, or a PyTorch checkpoint, of which allow_partial takes what fits. Without
+    either, `model.pretrained_model_dir` counts.
     """
 
     resume_from: str | None = None
     checkpoint: Path | None = None
+    allow_partial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +132,16 @@ def _warn_of_overwriting(folder: Path, start: Start) -> None:
 def _initialise(config: ExperimentConfig, assembly: Assembly, start: Start) -> str:
     """Give the parameters their first values; returns what was done, in lines."""
     network, folder = assembly.network, config.model.pretrained_model_dir
-    parameters = network.parameters()
+    network.parameters()
     if start.checkpoint is not None:
-        return f"{start.checkpoint}: {begin_with(assembly, read_parameters(start.checkpoint), what=start.checkpoint)}"
-    if start.resume_from is not None or folder is None or network.pretrained_name is None:
-        return f"parameters: drawn with seed {config.train.seed}" if start.resume_from is None else "parameters: from the checkpoint"
-    path, report = load_backbone(Path(folder).expanduser(), network.pretrained_name, parameters, network.backbone_shapes())
-    return f"{path}: {report}"
+        file = parameters_for(network, start.checkpoint, allow_partial=start.allow_partial)
+        return f"{start.checkpoint}: {begin_with(assembly, file, what=start.checkpoint)}"
+    if start.resume_from is not None:
+        return "parameters: from the checkpoint"
+    drawn = f"parameters: drawn with seed {config.train.seed}"
+    if folder is None:
+        return drawn
+    return begin_with_backbone(network, Path(folder).expanduser()) or f"{drawn}; {folder} has none for the backbone"
 
 
 def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicator, frozen: Collection[str]) -> TrainStep:

@@ -10,7 +10,7 @@ from centernet.errors import WeightsError
 from centernet.weights.layout import Channels, Layout, convert, detect_layout, input_channels, shapes_of
 from centernet.weights.match import ANY, LoadReport, Shapes, Target, assign
 from centernet.weights.published import ADDRESS, COMMAND, FOLDER, PUBLISHED
-from centernet.weights.store import read_parameters
+from centernet.weights.store import Array, read_parameters
 
 WITHOUT = "to train without pretrained weights set model.pretrained_model_dir to null"
 
@@ -20,22 +20,27 @@ def file_name(name: str, layout: Layout) -> str:
     return f"{name}_{layout}_imagenet.h5"
 
 
+def published_file(folder: str | Path, name: str, layout: Layout) -> Path | None:
+    """The file of backbone `name` in `folder`, of the wanted layout if it is there, else of the other; None where there is none."""
+    other: Layout = "nhwc" if layout == "nchw" else "nchw"
+    paths = (Path(folder) / file_name(name, candidate) for candidate in (layout, other))
+    return next((path for path in paths if path.is_file()), None)
+
+
 def find(folder: str | Path, name: str, layout: Layout) -> Path:
     """The file of backbone `name` ('resnet18', 'dla34') in `folder`, of the wanted layout if it is there, else of the other.
 
     Raises:
         WeightsError: neither is there; the text has the command that gets it and the way to train without.
     """
-    other: Layout = "nhwc" if layout == "nchw" else "nchw"
-    for candidate in (layout, other):
-        path = Path(folder) / file_name(name, candidate)
-        if path.is_file():
-            return path
+    found = published_file(folder, name, layout)
+    if found is not None:
+        return found
     wanted = file_name(name, layout)
     stem = Path(wanted).stem
     missing = f"{Path(folder) / wanted}: no such file"
     if stem not in PUBLISHED:
-        raise WeightsError(f"{missing}, and none is published; {WITHOUT}")
+        raise WeightsError(f"{missing}, and none is published; torchvision's {name}-*.pth is taken from that folder too, or {WITHOUT}")
     file = PUBLISHED[stem].path
     raise WeightsError(f"{missing}; `{COMMAND} get {stem}` downloads {ADDRESS}/{file} to {FOLDER / file}, or {WITHOUT}")
 
@@ -55,11 +60,22 @@ def load_backbone(folder: str | Path, name: str, variables: Mapping[str, Target]
     Raises:
         WeightsError: no such file, a damaged one, a shape that differs, or one that has none of the backbone's parameters.
     """
-    layout = detect_layout(expected) or "nchw"
-    path = find(folder, name, layout)
-    parameters = read_parameters(path).parameters
+    path = find(folder, name, detect_layout(expected) or "nchw")
+    return path, fill_backbone(read_parameters(path).parameters, variables, expected, name=name, what=path)
+
+
+def fill_backbone(
+    parameters: Mapping[str, Array], variables: Mapping[str, Target], expected: Shapes, *, name: str, what: Path
+) -> LoadReport:
+    """Copy a backbone's parameters, as `load_backbone` does; `name` and the file `what` are for the message.
+
+    Raises:
+        WeightsError: a shape differs, or none of them is the backbone's.
+    """
+    layout, path = detect_layout(expected) or "nchw", what
     if not set(expected) & set(parameters):
-        raise WeightsError(f"{path}: has none of the {len(expected)} parameters of {name}; found {', '.join(list(parameters)[:3])}, ...")
+        found = ", ".join(list(parameters)[:3])
+        raise WeightsError(f"{path}: has none of the {len(expected)} parameters of {name}; found {found}, ...")
     channels = cast("Channels | None", input_channels(expected))
     try:
         converted = convert(parameters, layout=layout, channels=channels)
@@ -72,4 +88,4 @@ def load_backbone(folder: str | Path, name: str, variables: Mapping[str, Target]
         raise WeightsError(f"{error}; {WITHOUT}") from error
     before = shapes_of(parameters)
     reshaped = tuple(key for key in report.loaded if before[key] != converted[key].shape)
-    return path, LoadReport(loaded=report.loaded, unused=report.unused, missing=report.missing, reshaped=reshaped)
+    return LoadReport(loaded=report.loaded, unused=report.unused, missing=report.missing, reshaped=reshaped)

@@ -1,0 +1,69 @@
+"""ImageNet weights that a training starts from: a published file, or the original's checkpoint, of the network's backbone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from centernet import config as configuration
+from centernet.errors import WeightsError
+from centernet.experiment.checkpoints import import_backbone
+from centernet.experiment.origin import identify, name_of, network_of
+from centernet.models.network import Network
+from centernet.weights.layout import detect_layout
+from centernet.weights.pretrained import fill_backbone, find, published_file
+from centernet.weights.store import read_parameters
+from centernet.weights.torch_import import is_checkpoint
+
+LOG = logging.getLogger(__name__)
+
+
+def begin_with_backbone(network: Network, place: Path) -> str | None:
+    """Copy ImageNet weights into the network's backbone; returns what was done, in a line.
+
+    Args:
+        place: `model.pretrained_model_dir`: a file, or a folder where published files and checkpoints lie. In a folder a
+            published file comes first; checkpoints are told by their keys, whatever they are called.
+
+    Returns:
+        None where the folder has nothing for a backbone of which nothing is published.
+
+    Raises:
+        WeightsError: the file is damaged or of another backbone, or is not there although it is published.
+    """
+    path = _file_for(network, place)
+    if path is None:
+        return None
+    expected = network.backbone_shapes()
+    if is_checkpoint(path):
+        parameters = import_backbone(path, network)[0].parameters
+    else:
+        parameters = read_parameters(path).parameters
+    report = fill_backbone(parameters, network.parameters(), expected, name=name_of(network) or "the backbone", what=path)
+    return f"{path}: {report}"
+
+
+def _file_for(network: Network, place: Path) -> Path | None:
+    if place.is_file():
+        return place
+    name, layout = network.pretrained_name, detect_layout(network.backbone_shapes()) or "nchw"
+    published = None if name is None else published_file(place, name, layout)
+    found = published or next((path for path in sorted(place.glob("*")) if is_checkpoint(path) and _is_for(path, network)), None)
+    if found is None and name is not None:
+        return find(place, name, layout)  # says what is missing
+    return found
+
+
+def _is_for(path: Path, network: Network) -> bool:
+    """Whether a checkpoint is a classifier with the network's backbone, of whatever width."""
+    try:
+        origin = identify(path)
+    except WeightsError as error:
+        LOG.warning("passed over: %s", error)
+        return False
+    return origin.is_backbone and _kind(network_of(origin.architecture).backbone) == _kind(network.backbone)
+
+
+def _kind(backbone: object) -> tuple[type, dict[str, Any]]:
+    return type(backbone), {key: value for key, value in configuration.to_tree(backbone).items() if key != "width"}
