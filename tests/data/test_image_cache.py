@@ -235,6 +235,26 @@ def test_a_write_that_fails_leaves_the_image_to_the_next(paths: list[Path], monk
 
 
 @KINDS
+def test_all_processes_together_say_once_that_no_more_images_can_be_kept(
+    kind: str, paths: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    cache = opened(kind)
+    workers = [pickle.loads(pickle.dumps(cache.images())) for _ in range(2)]
+    workers.append(ImageCache.attach(cache.handle()).images())
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFile, "write", fail)
+        patch.setattr(os, "replace", fail)
+        for worker in workers:
+            np.testing.assert_array_equal(pixels(worker, paths), [io.read_image(path) for path in paths])
+    assert caplog.text.count("no more images are kept") == 1
+    pixels(workers[2], paths)
+    assert cache.usage().filling.num_images == 0  # nobody tries again
+
+
+@KINDS
 @pytest.mark.parametrize("where", ["locked", "writing"])
 def test_a_process_killed_while_it_inserts_neither_damages_nor_blocks(kind: str, where: str, paths: list[Path]) -> None:
     cache = opened(kind)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from centernet.data.brief_lock import briefly_locked
 from centernet.data.image_store import Filling, Kept, Origin
+from centernet.data.memory_file import Flag
 from centernet.errors import OutputError
 
 LOG = logging.getLogger(__name__)
@@ -40,17 +41,18 @@ class DiskStore:
     together. When it is reached, image folders that nobody used for a day go; there is no exchange within one.
     """
 
-    def __init__(self, folder: Path, budget: int, form: str) -> None:
+    def __init__(self, folder: Path, budget: int, form: str, is_broken: Flag | None = None) -> None:
         """Use a folder made by `open`.
 
         Args:
             folder: absolute.
             budget: bytes of all files in it.
             form: what is kept; one image can be kept in each form.
+            is_broken: set when nothing more can be kept; None: a new one.
         """
         self.folder, self.budget, self.form = folder, budget, form
         self._touched: dict[Path, float] = {}
-        self._is_broken = False
+        self._is_broken = Flag.create() if is_broken is None else is_broken
 
     @classmethod
     def open(cls, folder: Path, budget: int, form: str) -> DiskStore:
@@ -74,12 +76,12 @@ class DiskStore:
     @classmethod
     def attach(cls, handle: str) -> DiskStore:
         """The store of another process of this machine."""
-        folder, budget, form = json.loads(handle)
-        return cls(Path(folder), budget, form)
+        folder, budget, form, is_broken = json.loads(handle)
+        return cls(Path(folder), budget, form, Flag.attach(is_broken))
 
     def handle(self) -> str:
         """What `attach` takes."""
-        return json.dumps([str(self.folder), self.budget, self.form])
+        return json.dumps([str(self.folder), self.budget, self.form, self._is_broken.handle()])
 
     def get(self, key: int, origin: Origin) -> Kept | None:
         """See `Store`."""
@@ -113,9 +115,9 @@ class DiskStore:
             if is_written:
                 os.replace(partial, path)
         except OSError as error:
-            LOG.warning("%s: no more images are kept: %s", self.folder, error)
+            if self._is_broken.set():
+                LOG.warning("%s: no more images are kept: %s", self.folder, error)
             is_written = False
-            self._is_broken = True
         if not is_written:
             self._give_back(partial)
         return is_written
@@ -186,8 +188,8 @@ class DiskStore:
         with open(self.folder / _USAGE, "r+b", buffering=0) as file:
             file.write(b"%020d" % max(used, 0))  # always as long, so that nothing of the old number stays
 
-    def __reduce__(self) -> tuple[type[DiskStore], tuple[Path, int, str]]:
-        return DiskStore, (self.folder, self.budget, self.form)
+    def __reduce__(self) -> tuple[type[DiskStore], tuple[Path, int, str, Flag]]:
+        return DiskStore, (self.folder, self.budget, self.form, self._is_broken)
 
 
 def _groups(folder: Path) -> list[Path]:

@@ -110,3 +110,41 @@ class MemoryFile:
 
     def __reduce__(self) -> tuple[Callable[[str], MemoryFile], tuple[str]]:
         return MemoryFile.attach, (self.handle(),)
+
+
+class Flag:
+    """Something that happens once, whichever of the processes that share a memory it happens to."""
+
+    def __init__(self, memory: MemoryFile, place: int) -> None:
+        """Use the eight bytes from `place` on, zeros at first and a multiple of 8."""
+        self._memory, self._word, self._place = memory, memory.array(np.int64, count=1, start=place), place
+
+    @classmethod
+    def create(cls) -> Flag:
+        """A flag in a memory of its own; ConfigError where the system does not hand that out."""
+        try:
+            return cls(MemoryFile.create(FIRST + 8), FIRST)
+        except OSError as error:
+            raise ConfigError(f"eight bytes of shared memory cannot be had: {error}") from error
+
+    @classmethod
+    def attach(cls, handle: str) -> Flag:
+        """The flag of another process that `create` made; ConfigError where it is gone."""
+        return cls(MemoryFile.attach(handle), FIRST)
+
+    def handle(self) -> str:
+        """What `attach` takes."""
+        return self._memory.handle()
+
+    def __bool__(self) -> bool:
+        return bool(self._word[0])
+
+    def set(self) -> bool:
+        """Whether this is the first time."""
+        with self._memory.locked():  # where it cannot be had, two may be the first
+            is_first = not self
+            self._word[0] = 1
+        return is_first
+
+    def __reduce__(self) -> tuple[type[Flag], tuple[MemoryFile, int]]:
+        return Flag, (self._memory, self._place)

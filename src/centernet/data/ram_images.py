@@ -10,13 +10,13 @@ import zlib
 import numpy as np
 
 from centernet.data.image_store import Filling, Kept, Origin
-from centernet.data.memory_file import FIRST, MemoryFile
+from centernet.data.memory_file import FIRST, Flag, MemoryFile
 from centernet.data.shared_memory import aligned
 from centernet.errors import ConfigError
 
 LOG = logging.getLogger(__name__)
 _RECORD = struct.Struct("=IqqqII")  # checksum of the path, bytes and time of the file, bytes kept, height, width
-_NUM_IMAGES, _USED = range(2)  # words after FIRST
+_NUM_IMAGES, _USED, _BROKEN = range(3)  # words after FIRST
 _TABLE = FIRST + 64
 
 
@@ -44,7 +44,7 @@ class RamStore:
         self.memory = memory
         self._head = memory.array(np.int64, count=2, start=FIRST)
         self._places = memory.array(np.int64, count=int(self._head[_NUM_IMAGES]), start=_TABLE)
-        self._is_broken = False
+        self._is_broken = Flag(memory, FIRST + 8 * _BROKEN)
 
     @classmethod
     def create(cls, num_images: int, budget: int) -> RamStore:
@@ -97,8 +97,8 @@ class RamStore:
         try:
             is_written = self.memory.write([record, image.data], place)
         except OSError as error:
-            LOG.warning("data.cache: no more images are kept in memory: %s", error)
-            self._is_broken = True
+            if self._is_broken.set():
+                LOG.warning("data.cache: no more images are kept in memory: %s", error)
         finally:
             self._places[key] = place if is_written else 0
         return is_written
