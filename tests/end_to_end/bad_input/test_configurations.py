@@ -51,7 +51,8 @@ def test_a_mistake_in_an_override_is_named(trained: Any, refused: Any) -> None:
     assert "train.epoch: unknown key; did you mean 'epochs'?" in refused("train", *trained.train, "--set", "train.epoch=3")
     assert "--set train: expected KEY.KEY=VALUE" in refused("train", *trained.train, "--set", "train")
     assert "data: expected a section with keys, found 5" in refused("train", *trained.train, "--set", "data=5", "--input_res", "64")
-    assert "train.batch_size: found 0 (int), expected greater than 0" in refused("train", *trained.train, "--batch_size", "0")
+    assert "train.batch_size: found 0 (int), expected greater than 0" in refused("train", *trained.train, "--set", "train.batch_size=0")
+    assert "--batch_size: expected a whole number above 0, found '0'" in refused("train", *trained.train, "--batch_size", "0")
 
 
 @pytest.mark.parametrize(
