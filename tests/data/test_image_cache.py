@@ -397,6 +397,8 @@ def test_a_budget_of_just_one_batch_is_enough() -> None:
     check_budget(1000, batch_bytes=1000, num_images=2)
     with pytest.raises(ConfigError):
         check_budget(1000, batch_bytes=1001, num_images=2)
+    with pytest.raises(ConfigError, match=r"0\.001 MB cannot hold one batch: its image takes 0\.0011 MB"):
+        check_budget(1000, batch_bytes=1100, num_images=1)
 
 
 @KINDS

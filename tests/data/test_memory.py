@@ -61,6 +61,23 @@ def test_a_loader_needs_its_batches_and_its_workers() -> None:
     assert memory.needed(100, prefetch=2, workers=3, loaders=4) == 4 * memory.needed(100, prefetch=2, workers=3)
 
 
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [(0, "0 MB"), (100, "0.0001 MB"), (24_576, "0.0246 MB"), (9_994_000, "9.99 MB"), (67_108_864, "67 MB"), (999_600_000, "1.0 GB"),
+     (2_048_000_000, "2.0 GB"), (10**15, "1000000.0 GB")],
+)  # fmt: skip
+def test_a_size_is_never_rounded_to_nothing(num_bytes: int, text: str) -> None:
+    assert memory.size_text(num_bytes) == text
+
+
+def test_one_worker_is_one(tmp_path: Path) -> None:
+    expected = r"^loading needs 5\.1 GB of memory: 5 batches of 1\.0 GB and a worker of about 67 MB; 2\.0 GB are free\. "
+    with pytest.raises(ConfigError, match=expected):
+        memory.check(GB, prefetch=4, workers=1, root=machine(tmp_path, {}))
+    with pytest.raises(ConfigError, match=r"of memory: 100000 batches of 0\.0246 MB and"):
+        memory.check(24_576, prefetch=99_999, workers=1, root=machine(tmp_path, {}))
+
+
 def test_more_than_there_is_is_refused_in_prose(tmp_path: Path) -> None:
     root = machine(tmp_path, {})
     memory.check(GB, prefetch=1, workers=0, root=root)

@@ -21,6 +21,7 @@ from centernet.data.cache import cache_folder
 from centernet.data.disk_images import DiskStore
 from centernet.data.image_store import Filling, Kept, Origin, Store, origin_of
 from centernet.data.images import Picture
+from centernet.data.memory import size_text
 from centernet.data.memory_file import FIRST, MemoryFile
 from centernet.data.ram_images import RamStore
 from centernet.errors import STRICT, ConfigError, DataError
@@ -88,7 +89,7 @@ class Usage:
     def __str__(self) -> str:
         filling, reads = self.filling, self.hits + self.misses
         share = f"; {100 * self.hits / reads:.1f} % of {reads} reads were of kept images" if reads else ""
-        return f"{filling.num_images} images kept, {_size(filling.num_bytes)} of {_size(filling.budget)}{share}"
+        return f"{filling.num_images} images kept, {size_text(filling.num_bytes)} of {size_text(filling.budget)}{share}"
 
 
 class ImageCache:
@@ -245,8 +246,9 @@ def check_budget(budget: int, *, batch_bytes: int, num_images: int) -> None:
         num_images: in a batch.
     """
     if batch_bytes > budget:
+        images = "image takes" if num_images == 1 else f"{num_images} images take"
         raise ConfigError(
-            f"data.cache.budget: {_size(budget)} cannot hold one batch: its {num_images} images take {_size(batch_bytes)}; "
+            f"data.cache.budget: {size_text(budget)} cannot hold one batch: its {images} {size_text(batch_bytes)}; "
             "give more, a multiple of it, or use data.cache: none"
         )
 
@@ -270,7 +272,7 @@ def _allowed(config: CacheConfig, free: int | None, where: str) -> int:
             raise ConfigError(f"data.cache.budget: how much is free in {where} cannot be found out; give a size, such as 8GB")
         return free // 2
     if free is not None and config.budget > free:
-        raise ConfigError(f"data.cache.budget: found {_size(config.budget)}, expected at most what is free in {where}: {_size(free)}")
+        raise ConfigError(f"data.cache.budget: found {size_text(config.budget)}, expected at most what is free in {where}: {size_text(free)}")
     return config.budget
 
 
@@ -281,7 +283,3 @@ def _batch_bytes(batch: Sequence[Path], form: Form, with_overhead: Callable[[int
         with contextlib.suppress(DataError):
             total += with_overhead(origin_of(path).num_bytes if form == "encoded" else 3 * math.prod(io.image_size(path)))
     return total
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.3g} MB"

@@ -38,13 +38,23 @@ def check(batch_bytes: int, *, prefetch: int, workers: int, loaders: int = 1, ro
     wanted, there = needed(batch_bytes, prefetch=prefetch, workers=workers, loaders=loaders), available(root)
     if there is None or wanted <= there:
         return
-    batches = f"{1 + prefetch} batches of {_size(batch_bytes)}" if workers else f"a batch of {_size(batch_bytes)}"
-    processes = f" and {workers} workers of about {_size(WORKER_BYTES)} each" if workers else ""
+    batches = f"{1 + prefetch} batches of {size_text(batch_bytes)}" if workers else f"a batch of {size_text(batch_bytes)}"
+    processes = f" and {workers} workers of about {size_text(WORKER_BYTES)} each" if workers else ""
+    if workers == 1:
+        processes = f" and a worker of about {size_text(WORKER_BYTES)}"
     each = f"for each of {loaders} processes " if loaders > 1 else ""
     raise ConfigError(
-        f"loading needs {_size(wanted)} of memory: {each}{batches}{processes}; {_size(there)} are free. "
+        f"loading needs {size_text(wanted)} of memory: {each}{batches}{processes}; {size_text(there)} are free. "
         "Use fewer workers (data.workers), less prefetch (data.prefetch), a smaller batch or a smaller input"
     )
+
+
+def size_text(num_bytes: int) -> str:
+    """`2.0 GB`, `67 MB` or `0.025 MB`: three digits at least where it is little, never rounded to nothing."""
+    megabytes = num_bytes / 1e6
+    if round(megabytes) >= 1000:
+        return f"{num_bytes / 1e9:.1f} GB"
+    return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.3g} MB"
 
 
 def _machine(root: Path) -> int | None:
@@ -76,7 +86,3 @@ def _lines(path: Path) -> list[str]:
         return path.read_text().splitlines()
     except OSError:
         return []
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
