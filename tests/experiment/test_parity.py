@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from centernet.experiment.parity import TOLERANCES, AveragePrecision, Difference, Parity, _compared, table
+from centernet.experiment.accuracy import AveragePrecision, RuntimePrecision
+from centernet.experiment.parity import FLOOR, TOLERANCES, Difference, Parity, _compared, table
 from centernet.structures import Detections
 
 ROW = Difference(runtime="ONNX Runtime 9, float32", input_size=(64, 96), maps=1e-5, boxes=0.01, scores=1e-5, compared=50, apart=0)
@@ -63,3 +64,28 @@ def test_a_map_that_is_not_a_number_is_not_lost_among_others() -> None:
         row = _compared("one", (64, 64), [(nothing, want)], [(nothing, maps)], TOLERANCES["float32"])
         assert row.maps is not None
         assert np.isnan(row.maps)
+
+
+def test_eight_bits_that_no_data_set_judges_keep_to_limits() -> None:
+    eight = replace(with_row(maps=1.5, boxes=9.0, scores=0.2), precision="int8", limits=FLOOR)
+    assert eight.faults == []
+    broken = replace(with_row(maps=30.0, boxes=99.0, scores=0.6, apart=30), precision="int8", limits=FLOOR)
+    maps, scores, boxes, cure = broken.faults
+    assert "maps differ by 30, allowed 8" in maps
+    assert "scores differ by 0.6, allowed 0.4" in scores
+    assert "30 of 50 boxes are not there or off by more than 16 pixels" in boxes
+    assert cure == "without a validation set only that can be judged: --data_dir lets AP decide (--max-drop)"
+    assert broken.as_tree()["tolerance"]["maps"] == 8.0
+
+
+def test_ap_may_fall_in_no_runtime_that_reads_the_file() -> None:
+    others = (
+        RuntimePrecision(runtime="ONNX Runtime 9", after=0.48),
+        RuntimePrecision(runtime="NNabla 9", not_measured="9 images would take about 90 minutes"),
+    )
+    both = replace(GOOD, ap=replace(AP, others=others), max_drop=1.5)
+    assert both.faults == ["ONNX Runtime 9: AP falls by 2.00 points, from 0.5000 to 0.4800; --max-drop is 1.5"]
+    assert table(both).splitlines()[-2:] == [
+        "AP with ONNX Runtime 9: 0.4800, -2.00 points",
+        "AP with NNabla 9: not measured: 9 images would take about 90 minutes",
+    ]

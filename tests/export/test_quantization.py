@@ -61,3 +61,11 @@ def test_what_is_not_installed_is_named_with_the_cure(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(DeviceError, match=r"nncf is not installed; `pip install 'centernet-nnabla\[int8\]'`"):
         quantization.check_installed()
+
+
+def test_of_nncfs_progress_bars_none_is_seen(image, capfd: pytest.CaptureFixture[str]) -> None:
+    """One for each of its steps would be, here too, where nobody looks at a terminal."""
+    pytest.importorskip("nncf")
+    capfd.readouterr()
+    quantized(onnx_model(image), [image[:1], image[1:]], ignored=[], input_name="image", core=openvino_core())
+    assert capfd.readouterr() == ("", "")

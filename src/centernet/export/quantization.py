@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
+
+from tqdm import tqdm
 
 from centernet.errors import DeviceError
 from centernet.export.onnx import with_unsigned_activations
@@ -41,8 +44,12 @@ def quantized(model: Any, batches: Sequence[Array], *, ignored: Sequence[str], i
     """
     check_installed(for_onnx=input_name is not None)
     nncf = _nncf()
-    transform: Callable[[Array], Any] = (lambda batch: batch) if input_name is None else (lambda batch: {input_name: batch})
-    with _quiet(), _only_core(core):
+    with _quiet(), _only_core(core), tqdm(desc="calibrate", unit="image", disable=None, leave=False) as bar:
+
+        def transform(batch: Array) -> Any:
+            bar.update(len(batch))  # of all passes; how many NNCF makes is its own affair
+            return batch if input_name is None else {input_name: batch}
+
         found = nncf.quantize(
             model,
             nncf.Dataset(list(batches), transform),
@@ -76,10 +83,16 @@ def _only_core(core: Any) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """Without NNCF's log, and without its progress bars: one for each of its steps, on files and pipes too."""
+    track_progress: Any = import_module("nncf.common.logging.track_progress")
+
+    shown = track_progress.Progress
     logger = logging.getLogger("nncf")
     level = logger.level
     logger.setLevel(logging.ERROR)
+    track_progress.Progress = lambda *columns, **settings: shown(*columns, **{**settings, "disable": True})
     try:
         yield
     finally:
         logger.setLevel(level)
+        track_progress.Progress = shown

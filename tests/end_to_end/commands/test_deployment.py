@@ -121,6 +121,8 @@ def test_eight_bits_need_images_to_calibrate_with(tiny: Any, centernet: Command,
     assert "give images to calibrate with: --data_dir (its training split) or --calibration FOLDER" in centernet(*words, code=2).err
     ended = centernet(*words, "--calibration", tiny.images[0].parent)
     assert "AP: not measured" in ended.out
+    assert "Statistics collection" not in ended.out + ended.err, "NNCF's progress bars"
+    assert report_of(tmp_path / "a.xml")["tolerance"]["maps"] == 8, "without AP there are limits"
 
 
 @pytest.mark.parametrize("suffix", [".nnp", ".onnx"])
@@ -136,6 +138,9 @@ def test_the_report_names_every_runtime_and_the_real_images(
     assert runtimes == {".nnp": ["NNabla"], ".onnx": ["OpenVINO", "ONNX"]}[suffix]
     assert all(row["compared"] > 20 and row["apart"] == 0 and 0 <= row["maps"] < 1e-3 for row in told["differences"])
     assert told["ap"]["after"] == pytest.approx(told["ap"]["before"], abs=1e-6)
+    measured = [told["ap"]["after_runtime"], *(row["runtime"] for row in told["ap"]["others"])]
+    assert [name.split()[0] for name in measured] == runtimes
+    assert all(row["after"] == pytest.approx(told["ap"]["before"], abs=1e-6) for row in told["ap"]["others"])
     for row in told["differences"]:
         assert row["runtime"] in ended.out
     own = centernet("export", tiny.lively, "-o", path, "--images", tiny.images[1])
