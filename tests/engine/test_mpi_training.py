@@ -29,6 +29,15 @@ def test_two_processes_of_batch_2_equal_one_of_batch_4_after_three_steps(mpirun:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_two_processes_of_two_batches_of_one_image_equal_one_of_batch_4(mpirun: Run, tmp_path: Path) -> None:
+    assert mpirun(1, "train_and_save.py", tmp_path / "1.npz").returncode == 0
+    ended = mpirun(2, "train_and_save.py", tmp_path / "2.npz", "accumulate")
+    assert ended.returncode == 0, ended.stderr
+    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+    for name in one.files:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 def test_a_training_stopped_by_a_signal_resumes_bit_for_bit_in_two_processes(mpirun: Run, tmp_path: Path) -> None:
     ended = mpirun(2, "stop_and_resume.py", tmp_path)
     assert ended.returncode == 0, ended.stderr

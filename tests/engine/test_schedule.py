@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centernet.engine.schedule import ScheduleConfig, learning_rate
+from centernet.engine.schedule import ScheduleConfig, for_global_batch, learning_rate
 
 
 def rates(config: ScheduleConfig, *, num_epochs: int, batches: int) -> list[float]:
@@ -54,3 +54,10 @@ def test_legacy_warm_up_divides_by_one_epoch_more() -> None:
 )
 def test_a_rate_is_never_negative_and_never_above_the_base_rate(config: Any, num_epochs: int, batches: int) -> None:
     assert all(0 <= rate <= config.base_lr * (1 + 1e-12) for rate in rates(config, num_epochs=num_epochs, batches=batches))
+
+
+def test_a_rate_grows_with_the_global_batch_only_where_that_is_asked_for() -> None:
+    assert for_global_batch(ScheduleConfig(base_lr=0.5), 64) == ScheduleConfig(base_lr=0.5)
+    scaled = for_global_batch(ScheduleConfig(base_lr=0.5, scale_lr_from=32, warmup_epochs=2), 64)
+    assert scaled == ScheduleConfig(base_lr=1.0, warmup_epochs=2)
+    assert for_global_batch(ScheduleConfig(base_lr=0.5, scale_lr_from=32), 8).base_lr == 0.125

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from centernet import config as configuration
 from centernet.data.datasets.base import DetectionDataset
 from centernet.engine.communicator import Single
+from centernet.errors import ConfigError
 from centernet.experiment.assembly import assemble
-from centernet.experiment.batches import load, open_splits
-from centernet.experiment.schema import ExperimentConfig
+from centernet.experiment.batches import global_batch, load, open_splits
+from centernet.experiment.schema import ExperimentConfig, TrainConfig
 from centernet.experiment.train import _validation_losses
 
 
@@ -80,6 +82,28 @@ def test_the_held_out_loss_is_that_of_the_images_that_can_be_read(tmp_path: Path
     with assembly.network.parameter_scope():
         expected = measured([0, 2, 3])
         assert measured([0, 1, 2, 3]) == pytest.approx(expected, rel=1e-5)
+
+
+def train_config(**given: Any) -> TrainConfig:
+    return configuration.validate(TrainConfig, given, source="test")
+
+
+def test_parts_multiply_the_batch_of_a_process_and_divide_the_global_one() -> None:
+    assert global_batch(train_config(batch_size=4, accumulate=3), 2) == 24
+    assert global_batch(train_config(global_batch_size=24, accumulate=3), 2) == 24
+    with pytest.raises(
+        ConfigError, match=r"32 cannot be shared by 2 processes in 3 parts each \(train\.accumulate\); expected a multiple of 6"
+    ):
+        global_batch(train_config(global_batch_size=32, accumulate=3), 2)
+
+
+def test_held_out_images_go_through_the_network_as_many_at_a_time_as_in_training(tmp_path: Path) -> None:
+    config = experiment(tmp_path)
+    config = replace(config, train=replace(config.train, batch_size=2, accumulate=2))
+    training, validation = open_splits(config.data)
+    data = load(config, assemble(config, training.classes, training.normalization), training, validation, Single())
+    assert [len(part.names) for part in data.train_loader.epoch(0)] == [4]
+    assert [len(part.names) for part in data.validation_loader.epoch(0)] == [2, 2]
 
 
 class Part:

@@ -270,7 +270,7 @@ def _report(error: BaseException, communicator: Communicator) -> int:
         return error.code if isinstance(error.code, int) else 1
     where = f"rank {communicator.rank} of {communicator.size}"
     if is_out_of_memory(error):
-        cure = "lower train.batch_size or data.input_size, or start fewer processes on a machine"
+        cure = "lower train.batch_size (and raise train.accumulate), or data.input_size, or start fewer processes on a machine"
         print(
             f"error: {where} on {platform.node()} is out of memory ({str(error).strip() or type(error).__name__}); {cure}", file=sys.stderr
         )

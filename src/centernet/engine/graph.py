@@ -98,10 +98,10 @@ class GraphCache:
         self._graphs.move_to_end(key)
         return self._graphs[key]
 
-    def fed(self, arrays: Mapping[str, Array]) -> LossGraph:
-        """The graph for these arrays, fed (collective where there are counts)."""
+    def fed(self, arrays: Mapping[str, Array], counts: Mapping[str, float] | None = None) -> LossGraph:
+        """The graph for these arrays, fed (collective where there are counts which are not given)."""
         graph = self.graph(arrays)
-        graph.feed(arrays, self.count(arrays))
+        graph.feed(arrays, self.count(arrays) if counts is None else counts)
         return graph
 
     def count(self, arrays: Mapping[str, Array]) -> dict[str, float]:

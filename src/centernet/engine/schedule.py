@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,18 +16,27 @@ from centernet.errors import STRICT
 class ScheduleConfig:
     """Warm-up, then a cosine to zero or steps down.
 
-    base_lr: as used; nothing scales it by the batch size. epochs: where the cosine ends; None: with training.
+    base_lr: as used, unless scale_lr_from says for which global batch it is made: then it grows linearly with the global batch
+    (Goyal et al. 2017, arXiv:1706.02677, section 2.1). epochs: where the cosine ends; None: with training.
     per: `epoch` holds the rate within an epoch, as the predecessor does. legacy_warmup: divide by one epoch more.
     """
 
     kind: Literal["cosine", "step"] = "cosine"
     base_lr: Annotated[float, Field(gt=0)] = 5e-4
+    scale_lr_from: Annotated[int, Field(gt=0)] | None = None
     warmup_epochs: Annotated[int, Field(ge=0)] = 5
     epochs: Annotated[int, Field(gt=0)] | None = None
     lr_steps: tuple[Annotated[int, Field(ge=0)], ...] = (90, 120)
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     per: Literal["iteration", "epoch"] = "iteration"
     legacy_warmup: bool = False
+
+
+def for_global_batch(config: ScheduleConfig, global_batch: int) -> ScheduleConfig:
+    """The schedule as it is used with a global batch: `base_lr` is what training uses, and nothing scales it any more."""
+    if config.scale_lr_from is None:
+        return config
+    return replace(config, base_lr=config.base_lr * global_batch / config.scale_lr_from, scale_lr_from=None)
 
 
 def learning_rate(config: ScheduleConfig, *, epoch: int, batch: int = 0, batches_per_epoch: int = 1, num_epochs: int) -> float:

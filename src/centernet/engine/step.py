@@ -12,7 +12,7 @@ import numpy as np
 
 from centernet.engine.communicator import Communicator
 from centernet.engine.gradients import DeviceGradients, FlatGradients, Gradients, is_plain_cpu
-from centernet.engine.graph import BuildLosses, GraphCache, LossGraph
+from centernet.engine.graph import BuildLosses, GraphCache
 from centernet.engine.overflow import first_overflow
 from centernet.engine.precision import LossScaler
 from centernet.engine.solver import Solver
@@ -58,6 +58,8 @@ class TrainStep:
         gradient_clip: largest norm of the whole gradient; None: no clipping.
         parameters: the network's, running statistics too, in the order of files; None: NNabla's current parameter scope.
             Those with `need_grad` that the graph depends on are trained: a left-over `fc` is not.
+        accumulate: the batch goes through the network in so many parts, one after another, and its gradients are added up: the memory
+            of a part, and the step of the whole, but for batch norm, which sees one part at a time.
         frozen: names of parameters and running statistics that stay as they are; their losses' graph must not update them.
     """
 
@@ -72,6 +74,7 @@ class TrainStep:
         counts: Sequence[str] = (),
         gradient_clip: float | None = None,
         parameters: Mapping[str, nn.Variable] | None = None,
+        accumulate: int = 1,
         frozen: Collection[str] = (),
     ) -> None:
         self.solver = solver
@@ -80,6 +83,7 @@ class TrainStep:
         self._weights = dict(loss_weights)
         self._clip = gradient_clip
         self._given = parameters
+        self._num_parts = accumulate
         self._frozen = frozenset(frozen)
         self._graphs = GraphCache(build_losses, loss_weights=loss_weights, communicator=communicator, counts=counts)
         self._gradients: Gradients | None = None
@@ -98,28 +102,47 @@ class TrainStep:
             NonFiniteError: a loss or gradient is not finite and the loss scale is not dynamic.
             TrainingError: it was not finite too often in a row with a dynamic one.
         """
-        gradients = self.prepare(arrays)
+        parts = self._parts(arrays)
+        gradients = self.prepare(parts[0])
         if self.scaler.dynamic:
             gradients.keep_statistics()
-        graph = self._graphs.fed(arrays)
-        nn.forward_all([graph.losses, graph.total], clear_no_need_grad=True)
-        gradients.clear()
-        graph.total.backward(self.scaler.scale, clear_buffer=True, communicator_callbacks=gradients.callbacks())
-        local = graph.losses.d
+        counts = self._graphs.count(arrays)
+        names, local = self._accumulate(gradients, parts, counts)
         is_here = not np.isfinite(local).all()
-        losses = dict(zip(graph.names, gradients.reduce(local).tolist(), strict=True))
+        losses = dict(zip(names, gradients.reduce(local).tolist(), strict=True))
         norm = gradients.norm() / self.scaler.scale
         total = sum(self._weights[name] * loss for name, loss in losses.items())
         is_finite = math.isfinite(norm) and all(map(math.isfinite, losses.values()))
         if is_finite:
             self._update(gradients, norm, learning_rate)
         elif not self.scaler.dynamic:
-            raise NonFiniteError(_not_finite(losses, norm, where=self._where(graph, gradients)), is_here=is_here)
+            raise NonFiniteError(_not_finite(losses, norm, where=self._where(gradients, parts, counts)), is_here=is_here)
         else:
             gradients.restore_statistics()
         scale = self.scaler.scale if self.scaler.is_used else None
-        self.scaler.update(is_finite, explain=lambda: self._where(graph, gradients))
+        self.scaler.update(is_finite, explain=lambda: self._where(gradients, parts, counts))
         return StepReport(losses=losses, total=total, is_skipped=not is_finite, gradient_norm=norm, loss_scale=scale)
+
+    def _parts(self, arrays: Mapping[str, Array]) -> list[Mapping[str, Array]]:
+        """A rank's part of the global batch as the batches that the network sees, one after another."""
+        if self._num_parts == 1:
+            return [arrays]
+        return [dict(zip(arrays, part, strict=True)) for part in zip(*(np.split(a, self._num_parts) for a in arrays.values()), strict=True)]
+
+    def _accumulate(
+        self, gradients: Gradients, parts: Sequence[Mapping[str, Array]], counts: Mapping[str, float]
+    ) -> tuple[tuple[str, ...], Array]:
+        """Forward and backward through all parts; the names of the loss terms, and their sums over the parts."""
+        gradients.clear()
+        local = np.zeros(len(self._weights), np.float32)
+        names: tuple[str, ...] = ()
+        for number, part in enumerate(parts, 1):
+            graph = self._graphs.fed(part, counts)
+            nn.forward_all([graph.losses, graph.total], clear_no_need_grad=True)
+            callbacks = gradients.callbacks() if number == len(parts) else None  # the sum is complete only then
+            graph.total.backward(self.scaler.scale, clear_buffer=True, communicator_callbacks=callbacks)
+            names, local = graph.names, local + graph.losses.d
+        return names, local
 
     def prepare(self, arrays: Mapping[str, Array]) -> Gradients:
         """Build the graph for these shapes; the first time also hand its parameters to the solver, equal on all ranks."""
@@ -165,11 +188,14 @@ class TrainStep:
         if self._has_batch_statistics:
             gradients.average_statistics()
 
-    def _where(self, graph: LossGraph, gradients: Gradients) -> str:
+    def _where(self, gradients: Gradients, parts: Sequence[Mapping[str, Array]], counts: Mapping[str, float]) -> str:
         """The layer that overflowed first, on the first rank where one did; collective."""
-        gradients.clear()
         gradients.keep_statistics()
-        found = self.communicator.gather(first_overflow(graph, self.parameters(), scale=self.scaler.scale))
+        own: str | None = None
+        for part in parts:
+            gradients.clear()
+            own = own or first_overflow(self._graphs.fed(part, counts), self.parameters(), scale=self.scaler.scale)
+        found = self.communicator.gather(own)
         gradients.restore_statistics()
         on = " (rank {})" if self.communicator.size > 1 else ""
         texts = [text + on.format(rank) for rank, text in enumerate(found) if text is not None]

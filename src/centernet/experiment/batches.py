@@ -128,7 +128,7 @@ def load(
         where: ColorOn = color_on if is_training else "host"
         return Loader(
             pipeline(config, assembly, dataset, is_training=is_training, color_on=where),
-            global_batch=batch,
+            global_batch=batch if is_training else batch // config.train.accumulate,
             rank=communicator.rank,
             size=communicator.size,
             num_local=num_local,
@@ -192,13 +192,15 @@ def num_workers(data: DataConfig, *, num_processes: int, on_gpu: bool) -> int:
 
 
 def global_batch(config: TrainConfig, num_processes: int) -> int:
-    """Images in one step over all processes; ConfigError where processes cannot share it evenly."""
+    """Images in one step over all processes; ConfigError where processes, or their parts of it, cannot share it evenly."""
+    num_parts = num_processes * config.accumulate
     if config.batch_size is not None:
-        return config.batch_size * num_processes
+        return config.batch_size * num_parts
     assert config.global_batch_size is not None
-    if config.global_batch_size % num_processes:
+    if config.global_batch_size % num_parts:
+        each = f" in {config.accumulate} parts each (train.accumulate)" if config.accumulate > 1 else ""
         raise ConfigError(
-            f"train.global_batch_size: {config.global_batch_size} cannot be shared by {num_processes} processes; "
-            f"expected a multiple of {num_processes}, or another number of processes"
+            f"train.global_batch_size: {config.global_batch_size} cannot be shared by {num_processes} processes{each}; "
+            f"expected a multiple of {num_parts}, or another number of processes"
         )
     return config.global_batch_size

@@ -95,7 +95,9 @@ class DistributedConfig:
 class TrainConfig:
     """How to train.
 
-    batch_size: images per process and step; global_batch_size: over all processes; exactly one is given.
+    batch_size: images that go through a process's network at once; global_batch_size: of one step over all processes; exactly
+    one is given. accumulate: times each process does so in one step; it multiplies the global batch of a given batch_size, and
+    divides what a given global_batch_size leaves for a process.
     gradient_clip: largest global norm of the gradient. freeze: patterns of names of parameters that are not trained (`res1/*`),
     and whose batch norm keeps its statistics; freeze_batch_norm: all statistics.
     validate_every, save_every: in epochs; the last always counts.
@@ -106,6 +108,7 @@ class TrainConfig:
     epochs: Positive = 140
     batch_size: Positive | None = None
     global_batch_size: Positive | None = None
+    accumulate: Positive = 1
     seed: Annotated[int, Field(ge=0)] = 317
     schedule: ScheduleConfig = ScheduleConfig()
     solver: SolverConfig = SolverConfig()

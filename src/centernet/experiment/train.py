@@ -24,7 +24,7 @@ from centernet.engine.evaluation import mean_losses
 from centernet.engine.monitors import CsvFile, SeriesFiles
 from centernet.engine.precision import LossScaler
 from centernet.engine.progress import ProgressBar
-from centernet.engine.schedule import learning_rate
+from centernet.engine.schedule import for_global_batch, learning_rate
 from centernet.engine.solver import Solver
 from centernet.engine.step import TrainStep, ValidationStep
 from centernet.engine.trainer import Monitor, Trainer
@@ -158,6 +158,7 @@ def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicat
         communicator=communicator,
         counts=assembly.task.counts,
         gradient_clip=config.train.gradient_clip,
+        accumulate=config.train.accumulate,
         frozen=frozen,
     )
 
@@ -180,9 +181,10 @@ def _resume(folder: Path, start: Start, step: TrainStep, data: Data) -> Progress
 def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: TrainStep, folder: Path, place: Place) -> Trainer:
     settings = config.train
     length = data.train_loader.batches_per_epoch
+    schedule = for_global_batch(settings.schedule, data.train_loader.global_batch)
 
     def rate(epoch: int, batch: int) -> float:
-        return learning_rate(settings.schedule, epoch=epoch, batch=batch, batches_per_epoch=length, num_epochs=settings.epochs)
+        return learning_rate(schedule, epoch=epoch, batch=batch, batches_per_epoch=length, num_epochs=settings.epochs)
 
     return Trainer(
         step=step,
@@ -254,13 +256,16 @@ def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Pl
 
 
 def _announce(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place, more: Sequence[str]) -> None:
-    model, rate = config.model, config.train.schedule.base_lr
+    model, batch, schedule = config.model, data.train_loader.global_batch, config.train.schedule
+    scaled = f" ({schedule.base_lr:g} for {schedule.scale_lr_from} images, scaled linearly)" if schedule.scale_lr_from else ""
+    rate = f"{for_global_batch(schedule, batch).base_lr:g}{scaled}"
+    parts = f" in {config.train.accumulate} parts each" if config.train.accumulate > 1 else ""
     names = " + ".join(plugins.name_of(part) for part in (model.backbone, model.neck, model.head))
     num_parameters = sum(parameter.size for parameter in assembly.network.parameters().values())
     lines = [
         f"{assembly.task.name}: {names}, {num_parameters / 1e6:.2f} million parameters, input {assembly.grid.height}x{assembly.grid.width}",
         f"data: {len(data.training)} images to train, {len(data.validation)} to validate, {len(data.training.classes)} classes",
-        f"{place.device.description}; {place.communicator.size} process(es), global batch {data.train_loader.global_batch}, rate {rate:g}",
+        f"{place.device.description}; {place.communicator.size} process(es), global batch {batch}{parts}, rate {rate}",
         *more,
     ]
     print("\n".join(lines), flush=True)

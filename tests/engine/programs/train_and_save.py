@@ -1,4 +1,7 @@
-"""Train the toy for three steps with frozen batch norm and save the parameters; the global batch is always 4. Or in parts of it."""
+"""Train the toy for three steps with frozen batch norm and save the parameters; the global batch is always 4.
+
+Arguments: the file; `in_parts`: parameters in groups; `accumulate`: two batches one after the other make a step.
+"""
 
 import sys
 from pathlib import Path
@@ -12,6 +15,8 @@ communicator = create()
 with ending_all(communicator):
     toy.draw_parameters(seed=communicator.rank)  # different on purpose: training must start from rank 0's
     options = toy.IN_PARTS if "in_parts" in sys.argv else {}
+    if "accumulate" in sys.argv:
+        options = {**options, "accumulate": 2}
     step = toy.make_step(communicator, batch_stat=False, gradient_clip=20.0, **options)
     loader = toy.Loader(rank=communicator.rank, size=communicator.size)
     reports = [step.run(batch.arrays, 1e-2) for batch in list(loader.epoch(0))[:3]]
