@@ -52,7 +52,7 @@ TAPS = {  # of torchvision's networks: the golden's outputs that are our levels
     "mobilenet_v3_small": ("f1", "f3", "f8", "f12"),
 }
 RESNET_TAPS = ("c2", "c3", "c4", "c5")
-QUICK = ("res_18_ctdet", "dlav0_34_ctdet", "resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small")
+QUICK = ("res_18_ctdet", "resdcn_18_ctdet", "dla_34_ctdet", "dlav0_34_ctdet", "resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small")
 SLOW_STATES = ("hourglass", "152", "101")
 GAINS = (
     (r"deconv_layers\.\d+\.weight|(proj|node)_\d\.conv\.weight", 4.0),
