@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from centernet import config as configuration
 from centernet.data.datasets.base import DetectionDataset
 from centernet.engine.communicator import Single
-from centernet.errors import ConfigError
+from centernet.errors import ConfigError, DataError
 from centernet.experiment.assembly import assemble
 from centernet.experiment.batches import global_batch, load, open_splits
 from centernet.experiment.schema import ExperimentConfig, TrainConfig
@@ -67,6 +68,26 @@ def test_workers_do_not_load_nnabla(tmp_path: Path) -> None:
     data.close()
     assert "cv2" in mapped
     assert "nnabla" not in mapped
+
+
+@pytest.mark.parametrize("form", ["encoded", "decoded"])
+def test_an_image_that_hangs_does_not_keep_training_from_its_start(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = experiment(tmp_path, cache={"kind": "ram", "form": form, "budget": "10MB"}, sample_seconds=0.1)
+    training, validation = open_splits(config.data)
+    assembly = assemble(config, training.classes, training.normalization)
+    ended = threading.Event()
+
+    def hang(path: Path) -> None:
+        ended.wait()
+        raise DataError(f"{path}: gone")
+
+    with monkeypatch.context() as patch:
+        for look in ("origin_of", "io.image_size"):
+            patch.setattr(f"centernet.data.image_cache.{look}", hang)
+        data = load(config, assembly, training, validation, Single())  # whose watchdog names the file in its turn
+        ended.set()
+    assert data.cache is not None
+    data.close()
 
 
 def test_the_held_out_loss_is_that_of_the_images_that_can_be_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Literal
 
 import numpy as np
@@ -211,13 +212,16 @@ class _Unread:
         return pixels
 
 
-def open_cache(config: CacheConfig, num_images: int, *, batch: Sequence[Path] = ()) -> ImageCache | None:
+def open_cache(
+    config: CacheConfig, num_images: int, *, batch: Sequence[Path] = (), sample_seconds: float | None = None
+) -> ImageCache | None:
     """A new cache, for one process of a machine; the others `attach` to it. None for kind none.
 
     Args:
         config: what the user wants.
         num_images: of all data sets that share it.
         batch: the files of one batch of all processes of the machine, which must fit.
+        sample_seconds: how long to look at those files at most, should one hang; None: for ever.
 
     Raises:
         ConfigError: the budget is more than the machine has free, or too small for one batch.
@@ -228,12 +232,14 @@ def open_cache(config: CacheConfig, num_images: int, *, batch: Sequence[Path] = 
     if config.kind == "ram":
         budget = _allowed(config, memory.available(), "memory")
         table = ram_images.table_bytes(num_images)
-        check_budget(budget, batch_bytes=table + _batch_bytes(batch, config.form, ram_images.record_bytes), num_images=len(batch))
+        needed = table + _batch_bytes(batch, config.form, ram_images.record_bytes, sample_seconds)
+        check_budget(budget, batch_bytes=needed, num_images=len(batch))
         return ImageCache(RamStore.create(num_images, budget), _counts_of(num_images), config.form)
     folder = Path(config.folder).expanduser().absolute() if config.folder else default_folder()
     used = DiskStore.open(folder, 0, config.form).filling().num_bytes
     budget = _allowed(config, used + shutil.disk_usage(folder).free, f"the disk of {folder}")
-    check_budget(budget, batch_bytes=_batch_bytes(batch, config.form, disk_images.entry_bytes), num_images=len(batch))
+    needed = _batch_bytes(batch, config.form, disk_images.entry_bytes, sample_seconds)
+    check_budget(budget, batch_bytes=needed, num_images=len(batch))
     return ImageCache(DiskStore(folder, budget, config.form), _counts_of(num_images), config.form)
 
 
@@ -272,14 +278,22 @@ def _allowed(config: CacheConfig, free: int | None, where: str) -> int:
             raise ConfigError(f"data.cache.budget: how much is free in {where} cannot be found out; give a size, such as 8GB")
         return free // 2
     if free is not None and config.budget > free:
-        raise ConfigError(f"data.cache.budget: found {size_text(config.budget)}, expected at most what is free in {where}: {size_text(free)}")
+        raise ConfigError(
+            f"data.cache.budget: found {size_text(config.budget)}, expected at most what is free in {where}: {size_text(free)}"
+        )
     return config.budget
 
 
-def _batch_bytes(batch: Sequence[Path], form: Form, with_overhead: Callable[[int], int]) -> int:
-    """What these images take; those that cannot be read are reported in their turn."""
-    total = 0
-    for path in batch:
-        with contextlib.suppress(DataError):
-            total += with_overhead(origin_of(path).num_bytes if form == "encoded" else 3 * math.prod(io.image_size(path)))
-    return total
+def _batch_bytes(batch: Sequence[Path], form: Form, with_overhead: Callable[[int], int], seconds: float | None) -> int:
+    """What these images take; those that cannot be read, or not in time, are reported in their turn."""
+    found: list[int] = []
+
+    def look() -> None:
+        for path in batch:
+            with contextlib.suppress(DataError):
+                found.append(with_overhead(origin_of(path).num_bytes if form == "encoded" else 3 * math.prod(io.image_size(path))))
+
+    thread = Thread(target=look, name="sizes", daemon=True)  # one that hangs in a file system cannot be ended
+    thread.start()
+    thread.join(seconds)
+    return sum(tuple(found))

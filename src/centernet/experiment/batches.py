@@ -169,7 +169,9 @@ def shared_cache(
     machine = platform.node()
     share = -(-batch * communicator.gather(machine).count(machine) // communicator.size)
     paths = [training.image_path(index) for index in range(min(share, len(training)))]
-    own = open_cache(data.cache, len(training) + len(validation), batch=paths) if communicator.local_rank == 0 else None
+    own: ImageCache | None = None
+    if communicator.local_rank == 0:
+        own = open_cache(data.cache, len(training) + len(validation), batch=paths, sample_seconds=data.sample_seconds)
     handles = dict(found for found in communicator.gather((machine, own.handle()) if own is not None else None) if found)
     return own if own is not None else ImageCache.attach(handles[machine])
 
