@@ -95,5 +95,9 @@ def check(network: Network) -> None:
 
 @pytest.mark.parametrize(("backbone", "neck"), [pair for pair in PAIRS if not fits(*pair)])
 def test_a_pair_whose_strides_do_not_fit_is_refused(backbone: str, neck: str) -> None:
-    with pytest.raises(ConfigError, match=rf"model\.neck: {neck} on {backbone}: .*stride"):
+    with pytest.raises(
+        ConfigError, match=rf"model\.neck: {neck} on {backbone}: .*stride.*; necks that fit this backbone: (.*)$"
+    ) as refused:
         network_of(backbone, neck)
+    named = str(refused.value).rpartition(": ")[2].split(", ")
+    assert named == [other for other in plugins.names(NECKS) if fits(backbone, other)]

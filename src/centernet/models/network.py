@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -62,7 +62,9 @@ class Network:
         try:
             self.feature: FeatureSpec = self._neck.features(neck, self._levels)
         except ValueError as error:
-            raise ConfigError(f"model.neck: {plugins.name_of(neck)} on {plugins.name_of(backbone)}: {error}") from error
+            fitting = ", ".join(_necks_for(self._levels)) or "none"
+            pair = f"{plugins.name_of(neck)} on {plugins.name_of(backbone)}"
+            raise ConfigError(f"model.neck: {pair}: {error}; necks that fit this backbone: {fitting}") from error
 
     @property
     def stride(self) -> int:
@@ -180,3 +182,14 @@ class Network:
 
     def _smallest_image(self) -> nn.Variable:
         return nn.Variable(self.input_shape(1, self.input_multiple, self.input_multiple))
+
+
+def _necks_for(levels: list[FeatureSpec]) -> list[str]:
+    """The necks that take these features, each as it is without options."""
+    found = []
+    for name in plugins.names(NECKS):
+        neck = plugins.load(NECKS, name)
+        with suppress(ValueError):
+            neck.features(neck.Config(), levels)
+            found.append(name)
+    return found
