@@ -34,12 +34,13 @@ class Material:
 
     data: a data set: AP on its validation split, whose images are compared and whose training split calibrates. None: no AP.
     images: what to compare on instead: an image, a folder or a pattern. calibration: what to calibrate with instead.
-    max_drop: AP points that the file may lose.
+    measures_ap: False: only compare. max_drop: AP points that the file may lose.
     """
 
     data: DataConfig | None = None
     images: str | None = None
     calibration: str | None = None
+    measures_ap: bool = True
     max_drop: float = 1.0
 
 
@@ -86,7 +87,7 @@ def evidence_of(assembly: Assembly, material: Material) -> Evidence:
         dataset = open_split(material.data, "val")
         evaluate.check_classes(dataset.classes, assembly.description.classes, source=str(material.data.root))
     if material.images is not None:
-        found = _images(material.images, most=NUM_COMPARED)
+        found = _images("--images", material.images, most=NUM_COMPARED)
     elif dataset is not None:
         found = _samples(dataset, most=NUM_COMPARED)
     else:
@@ -95,13 +96,15 @@ def evidence_of(assembly: Assembly, material: Material) -> Evidence:
             (f"drawn scene {seed}", draw_scene(np.random.default_rng(seed), size=size, num_objects=6)[0]) for seed in range(NUM_COMPARED)
         ]
     names, images = zip(*found, strict=True)
-    return Evidence(names=names, images=images, dataset=dataset, data=material.data, max_drop=material.max_drop)
+    return Evidence(
+        names=names, images=images, dataset=dataset if material.measures_ap else None, data=material.data, max_drop=material.max_drop
+    )
 
 
 def calibration_of(assembly: Assembly, options: ExportOptions, material: Material) -> list[Array]:
     """What the file's input is fed with, one image each."""
     if material.calibration is not None:
-        found = _images(material.calibration, most=NUM_CALIBRATION)
+        found = _images("--calibration", material.calibration, most=NUM_CALIBRATION)
     else:
         assert material.data is not None, "`deliver` has made sure"
         found = _samples(open_split(material.data, "train"), most=NUM_CALIBRATION)
@@ -123,10 +126,13 @@ def _written(assembly: Assembly, path: Path, options: ExportOptions, calibration
     )
 
 
-def _images(source: str, *, most: int) -> list[tuple[str, Array]]:
-    paths = find_source(source).images
+def _images(option: str, source: str, *, most: int) -> list[tuple[str, Array]]:
+    try:
+        paths = find_source(source).images
+    except DataError as error:
+        raise DataError(f"{option} {error}") from None
     if not paths:
-        raise DataError(f"{source}: no image there")
+        raise DataError(f"{option} {source}: no image there")
     return [(paths[i].name, read_image(paths[i])) for i in _spread(len(paths), most)]
 
 

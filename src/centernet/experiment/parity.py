@@ -129,7 +129,8 @@ def check(assembly: Assembly, path: Path, options: ExportOptions, evidence: Evid
         for runtime, precision in _ways(path, options):
             machine = _machine(runtime, precision)
             try:
-                found = model_files.load(path, machine=machine, options=replace(how, input_size=size if options.dynamic else None))
+                of_file = replace(how, with_maps=not options.decode, input_size=size if options.dynamic else None)
+                found = model_files.load(path, machine=machine, options=of_file)
             except DeviceError as error:
                 rows.append(
                     Difference(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from centernet.cli.quickstart import _Steps
 from centernet.experiment import parity
 from centernet.experiment.agreement import Tolerance
 
@@ -145,6 +147,20 @@ def test_the_report_names_every_runtime_and_the_real_images(
         assert row["runtime"] in ended.out
     own = centernet("export", tiny.lively, "-o", path, "--images", tiny.images[1])
     assert f"on 1 images ({tiny.images[1].name})" in own.out
+
+
+def test_what_the_quickstart_exports_is_proved_too(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(tiny.lively, tmp_path / "checkpoints" / "params_best.h5")
+    files = _Steps(tiny.config, tiny.data, tmp_path, ()).export()
+    assert [path.name for path in files] == ["quickstart.nnp", "quickstart_decoded.nnp", "quickstart_decoded.onnx"]
+    for path in files:
+        told = report_of(path)
+        assert told["passed"] is True
+        assert told["file"] == str(path)
+        assert set(told["images"]) <= {image.name for image in tiny.images}, "images that it has never seen"
+        assert all(row["compared"] > 20 for row in told["differences"])
+    assert capsys.readouterr().out.count("largest differences:") == 3
 
 
 def test_a_file_that_differs_is_not_written_and_the_report_says_by_how_much(
