@@ -1,0 +1,53 @@
+"""The official system's commands as its users type them, made small by `--set`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+SMALL = (
+    *("--set", "data.dataset={name: shapes, num_train: 8, num_val: 4, image_size: 64}", "--input_res", 64),
+    *("--set", "model.backbone.width=0.125", "--set", "model.neck.width=0.125", "--head_conv", 8),
+    *("--set", "model.pretrained_model_dir=null"),
+)
+TRAIN = (
+    "ctdet --arch resdcn_18 --batch_size 4 --master_batch 15 --lr 1.25e-4 --lr_step 90,120 --num_workers 1 --exp_id X --gpus 0,1 "
+    "--val_intervals 1 --print_iter 1 --hide_data_time --not_cuda_benchmark"
+)
+
+
+def words(text: str) -> list[str]:
+    """As a shell splits it."""
+    return text.split()
+
+
+@pytest.mark.slow
+def test_training_resuming_and_testing_by_the_experiments_name(centernet: Command, tmp_path: Path) -> None:
+    data = tmp_path / "shapes"
+    first = centernet("train", *words(TRAIN), "--num_epochs", 1, "--data_dir", data, *SMALL)
+    folder = tmp_path / "exp" / "ctdet" / "X"
+    assert "--batch_size 4: over all processes" in first.err
+    assert "--master_batch, --not_cuda_benchmark, --hide_data_time, --print_iter: no effect on 'train'" in first.err
+    assert "global batch 4, rate 0.000125" in first.out
+    assert sorted(path.name for path in (folder / "checkpoints").glob("params_[0-9]*.h5")) == ["params_0.h5"]
+    centernet("train", *words(TRAIN), "--num_epochs", 2, "--data_dir", data, *SMALL, "--resume")
+    assert (folder / "checkpoints" / "params_1.h5").is_file()
+    tested = centernet("test", *words("ctdet --exp_id X --arch resdcn_18 --keep_res --resume --K 20 --data_dir"), data)
+    assert "params_1.h5" in tested.out
+    protocol = json.loads((folder / "results.json").read_text())["protocol"]
+    assert protocol["input_size"] == "image's own, padded to a multiple of 32"
+    assert list((tmp_path / "exp").iterdir()) == [tmp_path / "exp" / "ctdet"]
+
+
+def test_a_training_that_is_not_there_leaves_nothing(centernet: Command, tmp_path: Path) -> None:
+    missing = centernet("test", *words("ctdet --exp_id X --arch resdcn_18 --keep_res --resume"), code=2)
+    assert missing.err.startswith("error: exp/ctdet/X: no model in it")
+    refused = centernet("train", *words("ctdet --exp_id X --arch dla_34 --mse_loss --cat_spec_wh"), code=2)
+    assert [line.split(":")[0] for line in refused.err.removeprefix("error: ").splitlines()] == ["--mse_loss", "--cat_spec_wh"]
+    centernet("train", *words("ctdet --exp_id X --arch hourglass --input_res 500 --data_dir nowhere --dataset coco"), code=2)
+    assert list(tmp_path.iterdir()) == []
