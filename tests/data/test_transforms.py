@@ -242,9 +242,18 @@ def test_a_missing_library_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(metadata, "version", version)
     with pytest.raises(
-        ConfigError, match=r"^transforms: needs albumentations, .*EXTRAS=augment.*pip install 'albumentations>=2\.0\.8,<2\.1'"
+        ConfigError, match=r"^transforms: needs albumentations, which is not installed; .*EXTRAS=augment.*pip install 'albumentations>=2\.0\.8,<2\.1'"
     ):
         made(BLUR)
+
+
+def test_a_library_that_is_there_but_broken_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def import_module(name: str) -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("centernet.data.transforms.import_module", import_module)
+    with pytest.raises(ConfigError, match=r"albumentations, which cannot be imported \(libGL\.so\.1: cannot open shared object file\); "):
+        load_library()
 
 
 @pytest.mark.parametrize("found", ["1.4.24", "2.0.7", "2.1.0"])

@@ -141,8 +141,9 @@ def load_library(path: str = PATH) -> ModuleType:
             raise ConfigError(f"{path}: found {LIBRARY} {found}, expected 2.0.8 or a later 2.0; {INSTALL}")
         os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # importing it asks a server for newer versions otherwise
         return import_module(LIBRARY)
-    except (metadata.PackageNotFoundError, ImportError) as error:
-        raise ConfigError(f"{path}: needs {LIBRARY}, which cannot be imported ({_text(error)}); {INSTALL}") from error
+    except ImportError as error:  # among them metadata's own
+        why = "is not installed" if isinstance(error, metadata.PackageNotFoundError) else f"cannot be imported ({_text(error)})"
+        raise ConfigError(f"{path}: needs {LIBRARY}, which {why}; {INSTALL}") from error
 
 
 def _listed(configs: Sequence[TransformConfig], path: str) -> Iterator[tuple[str, TransformConfig]]:
