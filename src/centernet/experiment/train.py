@@ -263,9 +263,15 @@ def _announce(config: ExperimentConfig, assembly: Assembly, data: Data, place: P
     names = " + ".join(plugins.name_of(part) for part in (model.backbone, model.neck, model.head))
     num_parameters = sum(parameter.size for parameter in assembly.network.parameters().values())
     lines = [
-        f"{assembly.task.name}: {names}, {num_parameters / 1e6:.2f} million parameters, input {assembly.grid.height}x{assembly.grid.width}",
+        f"{assembly.task.name}: {names}, {num_parameters / 1e6:.2f} million parameters, {_input_text(config, assembly)}",
         f"data: {len(data.training)} images to train, {len(data.validation)} to validate, {len(data.training.classes)} classes",
         f"{place.device.description}; {place.communicator.size} process(es), global batch {batch}{parts}, rate {rate}",
         *more,
     ]
     print("\n".join(lines), flush=True)
+
+
+def _input_text(config: ExperimentConfig, assembly: Assembly) -> str:
+    tested = f"{assembly.grid.height}x{assembly.grid.width}"
+    trained = ", ".join(f"{height}x{width}" for height, width in config.data.train_sizes)
+    return f"inputs {trained}, one in an epoch; measured at {tested}" if trained else f"input {tested}"

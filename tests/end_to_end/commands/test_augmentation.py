@@ -73,7 +73,8 @@ def test_each_epoch_has_one_of_the_sizes_and_all_have_their_turn(
     monkeypatch.setattr(LossGraph, "feed", recording)
     config = make_config(tmp_path / "tiny.yaml", epochs=6, **NO_VALIDATION)
     words = ["--data_dir", tmp_path / "shapes", "--set", "data.train_sizes=[[64, 64], [96, 64], [32, 96]]"]
-    centernet("train", "ctdet", "--train-config", config, *words, "-o", tmp_path / "out")
+    ended = centernet("train", "ctdet", "--train-config", config, *words, "-o", tmp_path / "out")
+    assert "million parameters, inputs 64x64, 96x64, 32x96, one in an epoch; measured at 64x64\n" in ended.out
     assert len(fed) == 6 * 3
     epochs = [set(fed[start : start + 3]) for start in range(0, 18, 3)]
     assert all(len(shapes) == 1 for shapes in epochs)
