@@ -25,3 +25,8 @@ def test_what_the_names_do_not_tell_is_none() -> None:
     assert identify({}) == nothing
     assert identify({"w": (3,)}) == nothing
     assert identify({"res1/layer1/basicblock1/conv/W": (8, 8, 3, 3)}).architecture is None
+
+
+@pytest.mark.parametrize("name", ["hm_final/conv/b", "hm/0/final/conv/b"])
+def test_classes_are_those_of_the_heatmap_or_of_its_first_stack(name: str) -> None:
+    assert identify({name: (7,), "hm/1/final/conv/b": (7,)}).num_classes == 7

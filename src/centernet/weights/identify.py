@@ -27,7 +27,7 @@ FAMILIES = {  # what only their names start with
     "features/13/block/": "mobilenet_v3 large",
     "features/1/block/": "mobilenet_v3 small",
 }
-CLASS_BIAS = "hm_final/conv/b"  # one value per class
+CLASS_BIASES = ("hm_final/conv/b", "hm/0/final/conv/b")  # one value per class; the second where there are stacks
 RESNET_LAYER = re.compile(r"res(\d)/layer(\d+)/(basicblock|bottleneck)1/conv/W")
 
 
@@ -48,7 +48,8 @@ class Identity:
 
 def identify(shapes: Shapes) -> Identity:
     """Read off names and shapes what they can tell, for published files, which have no description."""
-    classes, stem = shapes.get(CLASS_BIAS), input_kernel(shapes)
+    classes = next((shapes[name] for name in CLASS_BIASES if name in shapes), None)
+    stem = input_kernel(shapes)
     return Identity(
         architecture=_architecture(shapes),
         layout=detect_layout(shapes),
