@@ -68,7 +68,15 @@ def test_every_command_takes_all_options_that_change_nothing(said: list[str], co
     assert "--down_ratio" not in idle
 
 
-def test_the_official_training_command_is_understood(said: list[str]) -> None:
+def test_resuming_a_training_that_is_not_there_is_refused() -> None:
+    with pytest.raises(WeightsError, match=r"--resume: exp/ctdet/X holds no training to go on with; leave --resume out"):
+        parse("train", ISSUE)
+    assert not Path("exp").exists()
+
+
+def test_the_official_training_command_is_understood(tmp_path: Path, said: list[str]) -> None:
+    (tmp_path / "exp" / "ctdet" / "X" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "exp" / "ctdet" / "X" / "checkpoints" / "checkpoint_5.json").touch()
     arguments = parse("train", ISSUE)
     assert (arguments.output, arguments.resume_from, arguments.gpus) == (Path("exp/ctdet/X"), "latest", [0, 1])
     found = choice.experiment(parsing.choice(arguments))

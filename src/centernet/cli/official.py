@@ -153,6 +153,8 @@ def _settle_training(arguments: argparse.Namespace) -> None:
             raise ConfigError("--resume is --resume-from latest; give one of the two")
         if "output" not in given:
             raise ConfigError("--resume: which training? Give --exp_id NAME or -o FOLDER")
+        if not any(given["output"].glob("checkpoints/checkpoint_*.json")):
+            raise WeightsError(f"--resume: {given['output']} holds no training to go on with; leave --resume out to begin one")
         arguments.resume_from = "latest"
     if "batch_size" in given and counts_all_processes(given):
         typed = " and ".join(f"--{name}" for name in ONLY_THERE if name in given)
