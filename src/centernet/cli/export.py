@@ -124,14 +124,13 @@ def _check_format(output: Path | None, format_: str | None) -> None:
 
 def _target(output: Path | None, experiment: Mapping[str, Any], format_: str) -> Path:
     """The file to write: `-o` may name it, or the folder it goes to."""
-    from centernet.experiment.family import words
+    from centernet.experiment.family import short_name
     from centernet.experiment.output import default_folder, make_folder
 
     if output is not None and output.suffix in SUFFIXES.values() and not output.is_dir():
         make_folder(output.parent)
         return output
-    named = words(experiment)
-    return make_folder(output or default_folder(experiment)) / f"{named['arch']}_{named['num_layers']}{SUFFIXES[format_]}"
+    return make_folder(output or default_folder(experiment)) / f"{short_name(experiment)}{SUFFIXES[format_]}"
 
 
 def _assembly(arguments: argparse.Namespace, chosen: Choice) -> Assembly:
