@@ -169,7 +169,7 @@ def _attempt(url: str, file: IO[bytes], facts: Path, progress: Progress, timeout
     except urllib.error.HTTPError as error:
         _refuse(error, file)
     except urllib.error.URLError as error:
-        raise _Refused(f"cannot be reached: {error.reason}") from error
+        raise _Refused(f"cannot be reached: {getattr(error.reason, 'strerror', None) or error.reason}") from error
     except (OSError, HTTPException) as error:
         raise _Again(f"the connection was lost: {error or type(error).__name__}") from error
     with response:
