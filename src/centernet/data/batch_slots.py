@@ -21,7 +21,7 @@ class Job:
     indices: Array
 
 
-class Filling:
+class Draft:
     """A batch in the making.
 
     arrays: (n, ...) each, in the memory of slot number `slot`. waiting: positions that nobody works at.
@@ -61,6 +61,7 @@ class Slots:
         self._source = source
         self._newest: tuple[int, dict[str, ArraySpec]] = -1, {}  # of one epoch: asking takes a source some milliseconds
         self._free = list(range(len(memory)))
+        self._lent: Draft | None = None
         self._specs: list[dict[str, ArraySpec]] = [{} for _ in memory]
         self._arrays: list[dict[str, Array]] = [{} for _ in memory]
 
@@ -69,14 +70,14 @@ class Slots:
         """Whether a slot is free."""
         return bool(self._free)
 
-    def take(self, job: Job) -> Filling:
+    def take(self, job: Job) -> Draft:
         """A free slot for a job; OSError where there is not enough memory."""
         if job.epoch != self._newest[0]:
             self._newest = job.epoch, self._source.specs(job.epoch)
         slot = self._free.pop(0)
         if self._specs[slot] != self._newest[1]:
             self._prepare(slot, self._newest[1])
-        return Filling(job, slot, self._arrays[slot])
+        return Draft(job, slot, self._arrays[slot])
 
     def _prepare(self, slot: int, specs: dict[str, ArraySpec]) -> None:
         self.memory[slot].grow(batch_bytes(specs, self.batch))
@@ -84,6 +85,16 @@ class Slots:
         clear(self._arrays[slot])
         self._specs[slot] = specs
 
-    def give_back(self, filling: Filling) -> None:
+    def give_back(self, draft: Draft) -> None:
         """The slot's arrays may be overwritten."""
-        self._free.append(filling.slot)
+        self._free.append(draft.slot)
+
+    def lend(self, draft: Draft) -> None:
+        """Its arrays are the consumer's until `release`."""
+        self._lent = draft
+
+    def release(self) -> None:
+        """The batch lent last is not needed any more."""
+        if self._lent is not None:
+            self.give_back(self._lent)
+            self._lent = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from centernet.data.batch_slots import Filling, Job, Slots
+from centernet.data.batch_slots import Draft, Job, Slots
 from centernet.data.samples import Lost, Source, attempt
 
 
@@ -13,48 +13,37 @@ class InProcess:
 
     def __init__(self, source: Source, slots: Slots, *, is_skipping: bool) -> None:
         """Arguments: see `WorkerPool`."""
-        self._source, self._slots = source, slots
+        self._source, self.slots = source, slots
         self._lost = Lost(source, is_skipping=is_skipping)
-        self._fillings: deque[Filling] = deque()
-        self._in_use: Filling | None = None
+        self._drafts: deque[Draft] = deque()
 
     def start(self) -> None:
         """Nothing to start."""
 
-    @property
-    def has_room(self) -> bool:
-        """Whether `put` may be called."""
-        return self._slots.has_room
-
     def put(self, job: Job) -> None:
         """Note which batch is next."""
-        self._fillings.append(self._slots.take(job))
+        self._drafts.append(self.slots.take(job))
 
-    def get(self) -> Filling:
-        """Make the oldest batch; its arrays are valid until `release`. The first error ends it."""
-        filling = self._in_use = self._fillings.popleft()
-        while filling.waiting:
-            position = filling.waiting[0]
-            task = self._lost.task(filling.slot, position, filling.job.epoch, int(filling.job.indices[position]))
-            outcome = self._lost.judged(task, attempt(self._source, task, filling.place(position)))
+    def get(self) -> Draft:
+        """Make the oldest batch; the slots lend it. The first error ends it."""
+        draft = self._drafts.popleft()
+        self.slots.lend(draft)
+        while draft.waiting:
+            position = draft.waiting[0]
+            task = self._lost.task(draft.slot, position, draft.job.epoch, int(draft.job.indices[position]))
+            outcome = self._lost.judged(task, attempt(self._source, task, draft.place(position)))
             if outcome is None:
                 continue
-            filling.waiting.popleft()
-            filling.settle(position, outcome)
+            draft.waiting.popleft()
+            draft.settle(position, outcome)
             if outcome.error is not None:
                 break
-        return filling
-
-    def release(self) -> None:
-        """The batch got last is not needed any more."""
-        if self._in_use is not None:
-            self._slots.give_back(self._in_use)
-            self._in_use = None
+        return draft
 
     def drop(self) -> None:
         """Forget all batches asked for."""
-        while self._fillings:
-            self._slots.give_back(self._fillings.popleft())
+        while self._drafts:
+            self.slots.give_back(self._drafts.popleft())
 
     def close(self) -> None:
         """Nothing to end."""

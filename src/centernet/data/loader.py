@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Literal
 
 from centernet.data import memory, sampler
-from centernet.data.batch_slots import Filling, Job, Slots
+from centernet.data.batch_slots import Draft, Job, Slots
 from centernet.data.in_process import InProcess
 from centernet.data.samples import LoaderError, Source
 from centernet.data.shared_memory import OwnMemory, SharedMemory, batch_bytes
@@ -141,9 +141,9 @@ class Loader:
             if iteration != self._iteration:
                 raise RuntimeError("another iteration over this loader has begun, or it was closed")
             began = perf_counter()
-            filling = self._next()
+            draft = self._next()
             self.wait_seconds += perf_counter() - began
-            yield self._delivered(filling)
+            yield self._delivered(draft)
 
     @property
     def _batch(self) -> int:
@@ -174,7 +174,7 @@ class Loader:
         """Make sure that the next batch is this one, which looking ahead may have begun with."""
         self._iteration += 1
         maker = self._made_ready()
-        maker.release()
+        maker.slots.release()
         if not self._asked or self._asked[0] != (epoch, start):
             maker.drop()
             self._asked.clear()
@@ -200,27 +200,27 @@ class Loader:
             maker.start()
         return self._maker
 
-    def _next(self) -> Filling:
+    def _next(self) -> Draft:
         maker = self._made_ready()
-        maker.release()
+        maker.slots.release()
         try:
-            while maker.has_room and (job := next(self._plan, None)) is not None:
+            while maker.slots.has_room and (job := next(self._plan, None)) is not None:
                 maker.put(job)
                 self._asked.append((job.epoch, job.number))
-            filling = maker.get()
+            draft = maker.get()
         except (LoaderError, OSError) as error:
             self.close()
             if isinstance(error, OSError):
                 raise ConfigError(f"no memory for another batch: {error.strerror}; use a smaller batch, prefetch or input") from error
             raise
         self._asked.popleft()
-        for outcome in filling.outcomes:
+        for outcome in draft.outcomes:
             if outcome is not None and outcome.error is not None:
                 raise outcome.error
-        return filling
+        return draft
 
-    def _delivered(self, filling: Filling) -> Batch:
-        outcomes = [outcome for outcome in filling.outcomes if outcome is not None]
+    def _delivered(self, draft: Draft) -> Batch:
+        outcomes = [outcome for outcome in draft.outcomes if outcome is not None]
         for outcome in outcomes:
             for index, reason in outcome.skipped:
                 if index not in self.bad_images:
@@ -231,5 +231,5 @@ class Loader:
             self.num_emptied += outcome.is_emptied
         kept = [position for position, outcome in enumerate(outcomes) if self.fill_last or not outcome.skipped]
         is_whole = len(kept) == len(outcomes)
-        arrays = filling.arrays if is_whole else {name: array[kept] for name, array in filling.arrays.items()}
+        arrays = draft.arrays if is_whole else {name: array[kept] for name, array in draft.arrays.items()}
         return Batch(arrays if kept else {}, [outcomes[position].name for position in kept])

@@ -17,7 +17,7 @@ from multiprocessing import util
 from time import monotonic
 from typing import Literal
 
-from centernet.data.batch_slots import Filling, Job, Slots
+from centernet.data.batch_slots import Draft, Job, Slots
 from centernet.data.parcel import Parcel
 from centernet.data.samples import LoaderError, Lost, Outcome, Source, Task, clear
 from centernet.data.worker import Worker
@@ -38,7 +38,7 @@ TICK = 1.0  # seconds between looks at the clock
 
 
 class WorkerPool:
-    """Makes the batches that are asked for, in their order. One thread of this process keeps the workers busy.
+    """Makes the batches that are asked for, in their order, in `slots`. One thread of this process keeps the workers busy.
 
     Its methods are for the consumer's thread. What is wrong with a sample is in its outcome; what is wrong with the workers
     as such is raised by `get`, and then the pool can only be closed.
@@ -55,16 +55,15 @@ class WorkerPool:
         is_skipping: bool,
     ) -> None:
         """Prepare; `start` starts the workers. Arguments: see `Loader`; is_skipping: another sample takes the place of one that is lost."""
-        self._source, self._slots, self._num_workers = source, slots, workers
+        self._source, self.slots, self._num_workers = source, slots, workers
         self._sample_seconds = sample_seconds
         self._context, self._parcel = multiprocessing.get_context(start_method), Parcel(source)
         self._workers: list[Worker] = []
-        self._fillings: deque[Filling] = deque()
-        self._in_use: Filling | None = None
+        self._drafts: deque[Draft] = deque()
         self._lost = Lost(source, is_skipping=is_skipping)
         self._failure: CenterNetError | None = None
         self._is_closing = False
-        self._changed = threading.Condition()  # guards fillings, failure, the flag and `_wake`
+        self._changed = threading.Condition()  # guards drafts, failure, the flag and `_wake`
         self._selector = selectors.DefaultSelector()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._selector.register(self._wake, selectors.EVENT_READ, self._woken)
@@ -77,43 +76,33 @@ class WorkerPool:
         self._was_started = True
         self._thread.start()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether `put` may be called."""
-        return self._slots.has_room
-
     def put(self, job: Job) -> None:
-        """Ask for a batch, begun with when `get` is next called; OSError where there is not enough memory."""
-        filling = self._slots.take(job)
+        """Ask for a batch, begun with when `get` is next called, where the slots have room; OSError where there is not enough memory."""
+        draft = self.slots.take(job)
         with self._changed:
-            self._fillings.append(filling)
+            self._drafts.append(draft)
 
-    def get(self) -> Filling:
-        """Wait for the oldest batch; its arrays are valid until `release`."""
+    def get(self) -> Draft:
+        """Wait for the oldest batch; the slots lend it."""
         with self._changed:
-            if self._fillings[0].missing:
+            if self._drafts[0].missing:
                 self._stir()
-            self._changed.wait_for(lambda: self._failure or not self._fillings[0].missing)
+            self._changed.wait_for(lambda: self._failure or not self._drafts[0].missing)
             if self._failure:
                 raise self._failure
-            filling = self._in_use = self._fillings.popleft()
+            draft = self._drafts.popleft()
+            self.slots.lend(draft)
         self._stir()  # last, since those who wake up may take this thread's core
-        return filling
-
-    def release(self) -> None:
-        """The batch got last is not needed any more."""
-        if self._in_use is not None:
-            self._slots.give_back(self._in_use)
-            self._in_use = None
+        return draft
 
     def drop(self) -> None:
         """Forget all batches asked for. Waits for the samples that are in the making, since they are made in the slots."""
         with self._changed:
-            for filling in self._fillings:
-                filling.give_up()
-            self._changed.wait_for(lambda: self._failure or not any(filling.missing for filling in self._fillings))
-            while self._fillings:
-                self._slots.give_back(self._fillings.popleft())
+            for draft in self._drafts:
+                draft.give_up()
+            self._changed.wait_for(lambda: self._failure or not any(draft.missing for draft in self._drafts))
+            while self._drafts:
+                self.slots.give_back(self._drafts.popleft())
 
     def close(self) -> None:
         """End the workers."""
@@ -179,7 +168,7 @@ class WorkerPool:
         is_forked = self._context.get_start_method() == "fork"
         try:
             with io.without_threads() if is_forked else nullcontext():
-                worker = Worker(self._context, self._parcel, self._slots.memory, self._slots.batch, began=monotonic())
+                worker = Worker(self._context, self._parcel, self.slots.memory, self.slots.batch, began=monotonic())
         except OSError as error:
             raise LoaderError(
                 f"only {len(self._workers)} of {self._num_workers} worker processes could be started: {error.strerror}; use fewer workers"
@@ -201,11 +190,11 @@ class WorkerPool:
 
     def _next_task(self) -> Task | None:
         with self._changed:
-            for filling in self._fillings:
-                if filling.waiting:
-                    position = filling.waiting[0]
-                    task = self._lost.task(filling.slot, position, filling.job.epoch, int(filling.job.indices[position]))
-                    filling.waiting.popleft()
+            for draft in self._drafts:
+                if draft.waiting:
+                    position = draft.waiting[0]
+                    task = self._lost.task(draft.slot, position, draft.job.epoch, int(draft.job.indices[position]))
+                    draft.waiting.popleft()
                     return task
         return None
 
@@ -224,12 +213,12 @@ class WorkerPool:
     def _settle(self, task: Task, outcome: Outcome) -> None:
         judged = self._lost.judged(task, outcome)
         with self._changed:
-            filling = next(filling for filling in self._fillings if filling.slot == task.slot)
+            draft = next(draft for draft in self._drafts if draft.slot == task.slot)
             if judged is None:
-                filling.waiting.appendleft(task.position)
+                draft.waiting.appendleft(task.position)
                 return
-            filling.settle(task.position, judged)
-            if not filling.missing:
+            draft.settle(task.position, judged)
+            if not draft.missing:
                 self._changed.notify_all()
 
     def _bury(self, worker: Worker) -> None:
@@ -266,11 +255,11 @@ class WorkerPool:
             self._lost.count(reason)
             return
         lost, *others = tasks
-        fillings = {filling.slot: filling for filling in self._fillings}
+        drafts = {draft.slot: draft for draft in self._drafts}
         for task in reversed(others):
-            fillings[task.slot].waiting.appendleft(task.position)
+            drafts[task.slot].waiting.appendleft(task.position)
         name = self._source.name((lost.index + lost.first) % len(self._source))
-        clear(fillings[lost.slot].place(lost.position))
+        clear(drafts[lost.slot].place(lost.position))
         self._settle(lost, Outcome(name, error=LoaderError(f"{name}: {reason}")))
 
 
