@@ -241,9 +241,8 @@ def test_a_missing_library_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatc
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    with pytest.raises(
-        ConfigError, match=r"^transforms: needs albumentations, which is not installed; .*EXTRAS=augment.*pip install 'albumentations>=2\.0\.8,<2\.1'"
-    ):
+    expected = r"^transforms: needs albumentations, which is not installed; .*EXTRAS=augment.*pip install 'albumentations>=2\.0\.8,<2\.1'"
+    with pytest.raises(ConfigError, match=expected):
         made(BLUR)
 
 
