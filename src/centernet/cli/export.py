@@ -49,6 +49,12 @@ OWN = (
         HERE,
         choices=("float32", "float16", "bfloat16", "int8"),
     ),
+    Option(
+        ("--deform",),
+        "deformable convolutions as gridsample, which every runtime has (default for onnx), or operator (default for openvino)",
+        HERE,
+        choices=("gridsample", "operator"),
+    ),
     Option(("--images",), "image, folder or 'PATTERN*.jpg' to compare on (default: the validation split's, else drawn scenes)", HERE),
     Option(("--calibration",), "the same, to calibrate int8 with (default: the training split's)", HERE),
     Option(("--max-drop", "--max_drop"), "AP points the file may lose on the validation split (default 1.0)", HERE, parse=float),
@@ -73,6 +79,7 @@ def main(typed: Sequence[str], *, program: str) -> int:
         k=given.get("K", 100),
         dynamic="dynamic" in given,
         precision=given.get("precision", "float32"),
+        deform=given.get("deform"),
     )
     chosen = _choice(arguments)
     assembly = _assembly(arguments, chosen)

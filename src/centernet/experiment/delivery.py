@@ -122,6 +122,7 @@ def _written(assembly: Assembly, path: Path, options: ExportOptions, calibration
         k=options.k,
         dynamic=options.dynamic,
         precision=options.precision,
+        deform=options.deform,
         calibration=calibration,
     )
 

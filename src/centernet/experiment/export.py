@@ -50,6 +50,8 @@ class ExportOptions:
     dynamic: height and width stay open, beside the batch, which always is (but for an .nnp that decodes).
     precision: float16: the network computes in it, first and last steps in float32. bfloat16: weights are kept in it. int8:
         convolutions compute in eight bits.
+    deform: how deformable convolutions are written, as `export.onnx.to_onnx` says; None: as the format's runtime is quickest,
+        "operator" for openvino, whose own operation that becomes, and "gridsample" for onnx, since ONNX Runtime has no other.
     """
 
     format: Format
@@ -57,8 +59,11 @@ class ExportOptions:
     k: int = 100
     dynamic: bool = False
     precision: FilePrecision = "float32"
+    deform: Deform | None = None
 
     def __post_init__(self) -> None:
+        if self.format == "nnp" and self.deform is not None:
+            raise ConfigError(f"--deform {self.deform}: an .nnp holds NNabla's own deformable convolution; use --format onnx or openvino")
         if self.format == "nnp" and self.dynamic:
             raise ConfigError("--dynamic: an .nnp holds one input size (its batch is open); use --format onnx or openvino")
         if self.format == "nnp" and self.precision != "float32":
@@ -77,12 +82,13 @@ def export(
     k: int = 100,
     dynamic: bool = False,
     precision: FilePrecision = "float32",
+    deform: Deform | None = None,
     calibration: Sequence[Array] = (),
 ) -> Path:
     """Write the inference graph with the parameters the assembly holds now, and its description.
 
     Args:
-        format, decode, k, dynamic, precision: as `ExportOptions`.
+        format, decode, k, dynamic, precision, deform: as `ExportOptions`.
         calibration: for int8, what the input is fed with to learn ranges: pixels where decoded, else normalised images, each with
             a batch axis.
 
@@ -93,7 +99,7 @@ def export(
         ConfigError: the format has no such option, or nothing to calibrate with. DeviceError: what int8 needs is not installed.
         ExportError, OutputError: the graph or the file cannot be written.
     """
-    options = ExportOptions(format=format, decode=decode, k=k, dynamic=dynamic, precision=precision)
+    options = ExportOptions(format=format, decode=decode, k=k, dynamic=dynamic, precision=precision, deform=deform)
     if precision == "int8" and not len(calibration):
         raise ConfigError("precision int8: needs images to calibrate with, found none")
     texts = metadata(assembly, options)
@@ -146,7 +152,7 @@ def onnx_model(assembly: Assembly, options: ExportOptions) -> Any:
     def write(size: tuple[int, int]) -> Any:
         with network.parameter_scope(), nn.auto_forward(False):
             source, outputs = _graph(assembly, options, size)
-            deform: Deform = "operator" if options.format == "openvino" else "gridsample"
+            deform: Deform = options.deform or ("operator" if options.format == "openvino" else "gridsample")
             is_pixels = {name} if options.decode else ()
             return to_onnx(outputs, {name: source}, dynamic_batch=True, uint8_inputs=is_pixels, deform=deform)
 
@@ -180,6 +186,11 @@ def _in_precision(model: Any, options: ExportOptions, calibration: Sequence[Arra
     quantization.check_installed(for_onnx=options.format == "onnx")
     inside = set(network_nodes(model))
     if options.format == "onnx":
+        if any(node.op_type == "DeformConv" for node in model.graph.node):
+            raise ConfigError(
+                "--precision int8 with --deform operator: ONNX Runtime, which calibrates an .onnx, has no DeformConv; "
+                "use --deform gridsample, or --format openvino"
+            )
         ignored, name = [node.name for node in model.graph.node if node.name not in inside], model.graph.input[0].name
         return quantization.quantized(model, calibration, ignored=ignored, input_name=name, core=openvino_core())
     read = _read(model)

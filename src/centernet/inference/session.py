@@ -190,7 +190,7 @@ class OnnxRuntimeSession:
             stored: the precision of the model's numbers.
 
         Raises:
-            DeviceError: ONNX Runtime is not installed.
+            DeviceError: ONNX Runtime is not installed, or lacks an operator of the model.
             ConfigError: the file is missing or is not ONNX.
         """
         try:
@@ -206,6 +206,9 @@ class OnnxRuntimeSession:
             source = model if isinstance(model, bytes) else os.fspath(model)
             self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions derive from nothing more special
+            if type(error).__name__ == "NotImplemented":
+                what = str(error).rpartition(" : ")[2].strip()
+                raise DeviceError(f"{self._name}: ONNX Runtime {self._version} cannot run it: {what}; use --runtime openvino") from error
             raise ConfigError(f"{self._name}: cannot be read as ONNX: {error}") from error
 
     @property
