@@ -92,8 +92,8 @@ def test_sigterm_to_one_rank_writes_one_checkpoint_and_all_end_with_its_code(mpi
         pytest.param("late", "rank 1 (process ", id="late", marks=pytest.mark.slow),
     ],
 )
-def test_a_rank_that_never_joins_ends_all_and_is_named(mpirun: Run, how: str, said: str) -> None:
-    ended = mpirun(2, "join.py", how)
+def test_a_rank_that_never_joins_ends_all_and_is_named(mpirun: Run, tmp_path: Path, how: str, said: str) -> None:
+    ended = mpirun(2, "join.py", how, tmp_path)
     assert ended.returncode == 128 + signal.SIGKILL
     assert "error: rank 0 of 2 waited " in ended.stderr
     assert said in ended.stderr

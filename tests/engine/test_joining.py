@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,11 +61,11 @@ def test_where_all_of_a_machine_wait_the_others_are_to_blame(tmp_path: Path) -> 
 
 
 def test_a_block_that_ends_in_time_is_left_alone() -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, "60", "0"], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, "240", "0"], capture_output=True, text=True, timeout=240)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "joined\n", "")
 
 
 def test_a_block_that_does_not_end_is_ended_with_a_message() -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, "0.1", "60"], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, "0.1", "600"], capture_output=True, text=True, timeout=240)
     assert ended.returncode == -9
-    assert ended.stderr.startswith("error: rank 0 of 2 waited 0 s for all processes to join (MPI): ")
+    assert re.match(r"error: rank 0 of 2 waited \d+ s for all processes to join \(MPI\): ", ended.stderr)

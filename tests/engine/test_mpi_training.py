@@ -115,7 +115,7 @@ def test_half_precision_skips_overflows_without_a_trace_and_resumes_inside_a_gro
 
 
 def test_a_bit_that_turns_over_on_one_rank_ends_all_and_is_named(mpirun: Run) -> None:
-    ended = mpirun(3, "differ.py", 2, timeout=60)
+    ended = mpirun(3, "differ.py", 2)
     assert ended.returncode == 3, ended.stderr
     assert "error: after 4 steps parameter 'two/conv/W' of rank 2 on " in ended.stderr
     ended = mpirun(3, "differ.py", -1)

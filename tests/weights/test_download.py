@@ -181,10 +181,10 @@ def test_of_two_at_once_one_downloads_and_the_other_waits_for_it(server: Any, ta
     def start_second(done: int, total: int | None) -> None:
         if not second.ident:
             second.start()
-            assert is_waiting.wait(60)
+            assert is_waiting.wait(240)
 
     results.append(get(server, target, progress=start_second))
-    second.join(60)
+    second.join(240)
     assert results == [True, False]
     assert len(server.seen) == 1
     assert target.read_bytes() == CONTENT
@@ -207,12 +207,12 @@ def test_a_waiting_one_takes_over_from_one_that_failed(server: Any, target: Path
 
     def refuse(path: Path) -> None:
         second.start()
-        assert is_waiting.wait(60)
+        assert is_waiting.wait(240)
         raise WeightsError("not this one")
 
     with pytest.raises(WeightsError, match="not this one"):
         get(server, target, check=refuse)
-    second.join(60)
+    second.join(240)
     assert results == [True]
     assert names(target.parent) == ["file.bin"]
 
