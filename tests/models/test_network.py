@@ -174,3 +174,13 @@ def test_an_hourglass_takes_multiples_of_128_and_one_less() -> None:
         ConfigError, match=r"input size 500x600 .*: expected multiples of 128, or one less; the nearest that fits is 511x639"
     ):
         network.input_shape(1, 500, 600)
+
+
+def test_parameters_for_a_file_to_fill_are_not_drawn_and_old_ones_keep_their_values() -> None:
+    empty = small().parameters(drawn=False)
+    assert list(empty) == list(small().parameters())
+    assert not any(variable.d.any() for variable in empty.values())
+    network = small()
+    drawn = {name: variable.d.copy() for name, variable in network.parameters().items()}
+    for name, variable in network.parameters(drawn=False).items():
+        np.testing.assert_array_equal(variable.d, drawn[name])

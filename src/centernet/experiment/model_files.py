@@ -119,7 +119,7 @@ def fill(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> LoadRe
         parameters = convert(file.parameters, layout=network.layout, channels=assembly.description.input_channels)
     except WeightsError as error:
         raise WeightsError(f"{what}: {error}") from None
-    return assign(parameters, network.parameters(), what=what)
+    return assign(parameters, network.parameters(drawn=False), what=what)
 
 
 def _exported_session(path: Path, machine: Machine, *, layout: str, stored: str) -> NnpSession | OnnxRuntimeSession | OpenVinoSession:

@@ -134,10 +134,14 @@ class Network:
         with nn.parameter_scope("", scope):
             yield
 
-    def parameters(self) -> dict[str, nn.Variable]:
-        """Every parameter by name, in the order of files, created with initial values where it is not there yet."""
+    def parameters(self, *, drawn: bool = True) -> dict[str, nn.Variable]:
+        """Every parameter by name, in the order of files, created where it is not there yet.
+
+        Args:
+            drawn: new ones get initial values; else they are zero, for a file that fills all of them.
+        """
         with self.parameter_scope():
-            self._build(self._smallest_image(), Ops(layout=self.layout, seed=self.seed))
+            self._build(self._smallest_image(), Ops(layout=self.layout, seed=self.seed if drawn else None))
             found = nn.get_parameters(grad_only=False)
         return {name: found[name] for name in self.parameter_shapes()}
 
