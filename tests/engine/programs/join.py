@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from centernet.engine.communicator import create
+
 process = Path(sys.argv[2]) / "process"
 if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
     process.with_name("new").write_text(str(os.getpid()))
@@ -12,8 +14,6 @@ if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
     if sys.argv[1] == "exit":
         sys.exit(0)
     time.sleep(600)
-
-from centernet.engine.communicator import create
 
 while not process.exists() or (sys.argv[1] == "exit" and Path("/proc", process.read_text(), "environ").exists()):
     time.sleep(0.02)
