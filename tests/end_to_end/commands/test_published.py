@@ -75,6 +75,17 @@ def test_a_published_file_is_used_in_every_layout(tiny: Any, centernet: Command,
         assert found[layout] == found["nchw", 3]
 
 
+def test_heads_in_another_order_are_told_by_their_names(tiny: Any, centernet: Command, resnet: dict[str, Array], tmp_path: Path) -> None:
+    heads = [name for name in resnet if name.startswith(("hm_", "reg_", "wh_"))]
+    order = [*heads[::-1], *(name for name in resnet if name not in heads)]
+    found = [
+        detect(centernet, write(tmp_path / f"{number}.h5", {name: resnet[name] for name in names}), tiny.images[0], tmp_path / "out")
+        for number, names in enumerate((list(resnet), order))
+    ]
+    assert len(found[0]) > 3
+    assert found[0] == found[1]
+
+
 def test_a_published_dlav0_is_used(tiny: Any, centernet: Command, published: Callable[[str], dict[str, Array]], tmp_path: Path) -> None:
     path = write(tmp_path / "dlav0_34.h5", published("dlav0"))
     words = ("--dataset", "pascal", "--arch", "dlav0", "--num_layers", "34", "--input_res", 64, "--checkpoint", path)
