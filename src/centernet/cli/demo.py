@@ -42,6 +42,9 @@ def main(typed: Sequence[str], *, program: str) -> int:
 
     is_many = len(source.images) > 1 or bool(source.videos)
     detector, _ = machine.open_detector(path, arguments, with_maps=debug >= 2, performance="throughput" if is_many else "latency")
+    machine.check_k(arguments, detector)
+    if debug >= 2:
+        detector.check_maps()
     view = View(
         lowest=selection.lowest_scores(detector.class_names, lowest, classes=given.get("classes"), default=VIS_THRESHOLD),
         debug=debug,

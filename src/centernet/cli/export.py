@@ -15,6 +15,7 @@ from centernet.errors import ConfigError, WeightsError
 if TYPE_CHECKING:
     from centernet.experiment.assembly import Assembly
     from centernet.experiment.choice import Choice
+    from centernet.experiment.export import ExportOptions
     from centernet.experiment.schema import DataConfig
 
 DESCRIPTION = """Write a network for deployment.
@@ -57,7 +58,9 @@ OWN = (
     ),
     Option(("--images",), "image, folder or 'PATTERN*.jpg' to compare on (default: the validation split's, else drawn scenes)", HERE),
     Option(("--calibration",), "the same, to calibrate int8 with (default: the training split's)", HERE),
-    Option(("--max-drop", "--max_drop"), "AP points the file may lose on the validation split (default 1.0)", HERE, parse=float),
+    Option(
+        ("--max-drop", "--max_drop"), "AP points the file may lose on the validation split (default 1.0)", HERE, parse=values.not_negative
+    ),
 )
 
 
@@ -67,13 +70,39 @@ def main(typed: Sequence[str], *, program: str) -> int:
     arguments = parsing.parse(parser, "export", typed)
     given = vars(arguments)
     from centernet.experiment import delivery
+    from centernet.experiment.output import output_folder
+
+    output = given.get("output")
+    wanted, chosen = _wanted(given), _choice(arguments)
+    assembly = _assembly(arguments, chosen)
+    _check_k(given, assembly)
+    material = delivery.Material(
+        data=_data(arguments, chosen, assembly),
+        images=given.get("images"),
+        calibration=given.get("calibration"),
+        max_drop=given.get("max_drop", 1.0),
+    )
+    if "max_drop" in given and material.data is None:
+        raise ConfigError(f"--max-drop {material.max_drop:g}: AP is measured on a data set only; give --data_dir DIR too")
+    target = _target(output, assembly.description.experiment, wanted.format)
+    with output_folder(target.parent):
+        delivery.deliver(assembly, target, wanted, material)
+    size = "x".join(map(str, assembly.description.input_size)) + (" or any other" if wanted.dynamic else "")
+    print(f"wrote {target} ({assembly.description.layout.upper()}, {assembly.description.input_channels} channels, input {size})")
+    return 0
+
+
+def _wanted(given: Mapping[str, Any]) -> ExportOptions:
+    """What to write, as it was typed."""
     from centernet.experiment.export import ExportOptions
 
     output, format_ = given.get("output"), given.get("format")
     _check_format(output, format_)
     if output is not None and output.suffix in SUFFIXES.values():
         format_ = next(name for name, suffix in SUFFIXES.items() if suffix == output.suffix)
-    wanted = ExportOptions(
+    if "K" in given and "decode" not in given:
+        print(f"--K {given['K']}: no effect without --decode; the raw heads hold every cell")
+    return ExportOptions(
         format=format_ or "nnp",
         decode="decode" in given,
         k=given.get("K", 100),
@@ -81,19 +110,18 @@ def main(typed: Sequence[str], *, program: str) -> int:
         precision=given.get("precision", "float32"),
         deform=given.get("deform"),
     )
-    chosen = _choice(arguments)
-    assembly = _assembly(arguments, chosen)
-    material = delivery.Material(
-        data=_data(arguments, chosen, assembly),
-        images=given.get("images"),
-        calibration=given.get("calibration"),
-        max_drop=given.get("max_drop", 1.0),
-    )
-    target = _target(output, assembly.description.experiment, wanted.format)
-    delivery.deliver(assembly, target, wanted, material)
-    size = "x".join(map(str, assembly.description.input_size)) + (" or any other" if wanted.dynamic else "")
-    print(f"wrote {target} ({assembly.description.layout.upper()}, {assembly.description.input_channels} channels, input {size})")
-    return 0
+
+
+def _check_k(given: Mapping[str, Any], assembly: Assembly) -> None:
+    """ConfigError where more detections were typed than the heatmap has cells."""
+    from centernet.experiment.detector import num_places
+
+    height, width = assembly.description.input_size
+    most = num_places(assembly, (height, width))
+    if "decode" in given and given.get("K", 0) > most:
+        raise ConfigError(
+            f"--K: found {given['K']}, expected at most {most}, the cells of the heatmap for an input of {width}x{height} pixels"
+        )
 
 
 def _choice(arguments: argparse.Namespace) -> Choice:
@@ -112,7 +140,7 @@ def _data(arguments: argparse.Namespace, chosen: Choice, assembly: Assembly) -> 
 
     if chosen.yaml is not None:
         data = choices.experiment(chosen).data
-    elif "data_dir" in vars(arguments):
+    elif "data_dir" in vars(arguments) or any(text.startswith("data.") for text in chosen.assignments):
         data = choices.from_description(chosen, assembly.description.experiment, source="the checkpoint").data
     else:
         return None
@@ -132,12 +160,11 @@ def _check_format(output: Path | None, format_: str | None) -> None:
 def _target(output: Path | None, experiment: Mapping[str, Any], format_: str) -> Path:
     """The file to write: `-o` may name it, or the folder it goes to."""
     from centernet.experiment.family import short_name
-    from centernet.experiment.output import default_folder, make_folder
+    from centernet.experiment.output import default_folder
 
     if output is not None and output.suffix in SUFFIXES.values() and not output.is_dir():
-        make_folder(output.parent)
         return output
-    return make_folder(output or default_folder(experiment)) / f"{short_name(experiment)}{SUFFIXES[format_]}"
+    return (output or default_folder(experiment)) / f"{short_name(experiment)}{SUFFIXES[format_]}"
 
 
 def _assembly(arguments: argparse.Namespace, chosen: Choice) -> Assembly:

@@ -107,3 +107,9 @@ def open_detector(
     )
     where = machine(arguments, precision=precision, threads=threads, performance=performance)
     return model_files.load(path, described=description, machine=where, options=how), config
+
+
+def check_k(arguments: argparse.Namespace, detector: Detector) -> None:
+    """ConfigError where more detections were typed than there can be."""
+    if "K" in vars(arguments):
+        detector.check_k(arguments.K, name="--K")

@@ -93,9 +93,11 @@ class _Test:
                     print(f"wrote {file}")
 
     def _open(self, path: Path) -> tuple[Detector, ExperimentConfig]:
-        return machine.open_detector(
+        detector, config = machine.open_detector(
             path, self.arguments, precision="float32", threads=self.processes.threads_each, performance="throughput"
         )
+        machine.check_k(self.arguments, detector)
+        return detector, config
 
     def _measure(self, path: Path, detector: Detector, config: ExperimentConfig) -> tuple[dict[str, Any], list[dict[str, object]]]:
         from centernet.data.datasets.base import data_folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated
 
@@ -57,13 +57,28 @@ def suppression(options: Options) -> SoftNms | None:
 class Detector(Predictor):
     """A `Predictor` that knows its classes and where it came from: what `centernet.load` returns."""
 
-    def __init__(self, session: Session, assembly: Assembly, options: Options, *, mirrors_inside: bool = True) -> None:
+    def __init__(
+        self,
+        session: Session,
+        assembly: Assembly,
+        options: Options,
+        *,
+        mirrors_inside: bool = True,
+        most: int | None = None,
+        has_maps: bool = True,
+    ) -> None:
         """
         Args:
+            options: fewer detections than `k` are kept where there cannot be as many.
             mirrors_inside: where the options say `flip_test`, the session's graph makes the mirror images itself.
+            most: detections that the session's graph decodes; None: as many as it was asked for.
+            has_maps: whether the session can give raw heads out.
         """
         self.description = assembly.description
         self.assembly = assembly
+        self._decodes, self._has_maps = most, has_maps
+        places = None if options.keep_resolution else num_places(assembly, options.input_size or self.description.input_size)
+        options = replace(options, k=min(limit for limit in (options.k, most, places) if limit is not None))
         self.options = options
         self.suppression = suppression(options)
         super().__init__(
@@ -87,7 +102,7 @@ class Detector(Predictor):
         task = self.assembly.task
         published = {name: head.scope for name, head in task.heads.items()}
         if not outputs.keys() >= set(published.values()):
-            return task.read_decoded(outputs)
+            return [found.select(np.arange(min(len(found), self.options.k))) for found in task.read_decoded(outputs)]
         raw = self._raw(outputs, published)
         return task.decode(raw, k=min(self.options.k, raw[next(iter(raw))][0].size), stride=self.description.stride)
 
@@ -96,6 +111,24 @@ class Detector(Predictor):
         axes = (0, 3, 1, 2) if self.description.layout == "nhwc" else (0, 1, 2, 3)
         raw = {head: outputs[name].transpose(axes) for head, name in names.items()}
         return self.assembly.task.merge_flipped(raw) if self.options.flip_test else raw
+
+    def check_maps(self) -> None:
+        """ConfigError where the model is an exported file that gives detections only."""
+        if not self._has_maps:
+            raise ConfigError("--debug 2: the model was exported with --decode, without its maps; use --debug 1, or the parameters (.h5)")
+
+    def check_k(self, k: int, *, name: str) -> None:
+        """ConfigError, in which `k` is called `name`, where that many detections cannot be had."""
+        if k <= self.options.k:
+            return
+        if self._decodes == self.options.k:
+            raise ConfigError(
+                f"{name}: found {k}, but the file was exported with --decode for {self._decodes}; export it again with --K {k}"
+            )
+        height, width = self.spec.size
+        raise ConfigError(
+            f"{name}: found {k}, expected at most {self.options.k}, the cells of the heatmap for an input of {width}x{height} pixels"
+        )
 
     def in_input(self, inspection: Inspection) -> Detections:
         """What `inspect` found, in pixels of the network's input."""
@@ -109,15 +142,20 @@ class Detector(Predictor):
         Raises:
             ConfigError: the model is an exported file that gives detections only.
         """
+        self.check_maps()
         heads, outputs = self.assembly.task.heads, inspection.outputs
         names = {name: key for name, head in heads.items() for key in (head.scope, name) if key in outputs}
-        if names.keys() != heads.keys():
-            raise ConfigError("--debug 2: the model was exported with --decode, without its maps; use --debug 1, or the parameters (.h5)")
+        assert names.keys() == heads.keys(), "not opened `with_maps`"
         maps = {name: values[0] for name, values in self._raw(outputs, names).items()}
         return {
             name: np.exp(-np.logaddexp(0, -maps[name])) if head.kind == "heatmap" else np.asarray(maps[name])
             for name, head in heads.items()
         }
+
+
+def num_places(assembly: Assembly, size: tuple[int, int]) -> int:
+    """Cells of the heatmap for an input of (height, width): more objects than those cannot be told apart."""
+    return (size[0] // assembly.network.stride) * (size[1] // assembly.network.stride)
 
 
 def detector(assembly: Assembly, machine: Machine, options: Options) -> Detector:

@@ -12,6 +12,7 @@ import nnabla as nn
 
 from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly
+from centernet.experiment.detector import num_places
 from centernet.experiment.inference_graph import from_pixels, outputs_of, raw_outputs
 from centernet.experiment.model_files import DESCRIPTION_KEY, PROTOCOL_KEY
 from centernet.export import quantization
@@ -88,7 +89,7 @@ def export(
     """Write the inference graph with the parameters the assembly holds now, and its description.
 
     Args:
-        format, decode, k, dynamic, precision, deform: as `ExportOptions`.
+        format, decode, k, dynamic, precision, deform: as `ExportOptions`; no more than there are cells of the heatmap are decoded.
         calibration: for int8, what the input is fed with to learn ranges: pixels where decoded, else normalised images, each with
             a batch axis.
 
@@ -99,7 +100,8 @@ def export(
         ConfigError: the format has no such option, or nothing to calibrate with. DeviceError: what int8 needs is not installed.
         ExportError, OutputError: the graph or the file cannot be written.
     """
-    options = ExportOptions(format=format, decode=decode, k=k, dynamic=dynamic, precision=precision, deform=deform)
+    most = num_places(assembly, (assembly.grid.height, assembly.grid.width))
+    options = ExportOptions(format=format, decode=decode, k=min(k, most), dynamic=dynamic, precision=precision, deform=deform)
     if precision == "int8" and not len(calibration):
         raise ConfigError("precision int8: needs images to calibrate with, found none")
     texts = metadata(assembly, options)

@@ -62,24 +62,33 @@ def load(
         own = described or published.describe(completed(Choice(), identify(path), source=path))
         assembly = from_description(for_machine(own, machine), source=str(path))
         fill(assembly, parameters_for(assembly.network, path), what=path)
-        return detector(assembly, machine, options)
+        return _with_k(detector(assembly, machine, options), settings)
     if path.suffix in PARAMETER_FILES:
         file = read_parameters(path)
         assembly = from_description(for_machine(described_by(path, file, described), machine), source=str(path))
         fill(assembly, file, what=path)
-        return detector(assembly, machine, options)
+        return _with_k(detector(assembly, machine, options), settings)
     own, protocol = _exported_description(path), protocol_of(path)
     if not protocol.get("size_is_open"):
         _check_exported(path, own, options)
     assembly = from_description(own, source=str(path))
     session = _exported_session(path, machine, layout=own.layout, stored=protocol.get("precision", "float32"))
-    if options.flip_test and not {head.scope for head in assembly.task.heads.values()} <= set(session.output_names):
+    has_maps = {head.scope for head in assembly.task.heads.values()} <= set(session.output_names)
+    if options.flip_test and not has_maps:
         raise ConfigError(
             f"{path}: was exported with --decode, so the mirror image's maps cannot be merged (--flip_test); "
             "use the parameters (.h5), or a file exported without --decode"
         )
     takes_pixels = session if session.takes_pixels else NormalizingSession(session, input_spec(assembly, options))
-    return Detector(takes_pixels, assembly, options, mirrors_inside=False)
+    found = Detector(takes_pixels, assembly, options, mirrors_inside=False, most=protocol.get("k"), has_maps=has_maps)
+    return _with_k(found, settings)
+
+
+def _with_k(found: Detector, settings: Mapping[str, Any]) -> Detector:
+    """The detector, if it can give as many detections as the settings name."""
+    if "k" in settings:
+        found.check_k(settings["k"], name="load: k")
+    return found
 
 
 def own_description(path: Path) -> Description | None:
