@@ -64,7 +64,8 @@ def test_a_pair_without_a_name_is_not_found() -> None:
         ("resdcn_19", "did you mean 'resdcn_18'"),
         ("dla34", "did you mean 'dla_34'"),
         ("hourglas", "did you mean 'hourglass'"),
-        ("yolo", "known: dla, dla_bifpn"),
+        ("mobilenet_v3", "did you mean 'mobilenet_v3_large'"),
+        ("yolo", "known: dla, dla_plain, dlav0, dlav0_ida, hourglass, mobilenet_v2"),
     ],
 )
 def test_an_unknown_name_is_met_with_the_nearest(name: str, said: str) -> None:

@@ -120,12 +120,14 @@ def get(name: str) -> Architecture:
 
 
 def nearest(name: str, *more: str) -> str:
-    """The end of an error text: the nearest name of an architecture or family, or of `more`; else the families."""
+    """The end of an error text: the nearest name of an architecture or family, or of `more`; else the families with their own necks."""
     families = {one.family for one in ARCHITECTURES.values()}
-    near = get_close_matches(name, sorted({*ARCHITECTURES, *ALIASES, *families, *more}), n=1)
+    known = sorted({*ARCHITECTURES, *ALIASES, *families, *more})
+    near = [other for other in known if name and other.startswith(f"{name}_")] or get_close_matches(name, known, n=1)
     if near:
         return f"; did you mean '{near[0]}'?"
-    return f"; known: {', '.join(sorted({*families, *more}))} (`centernet models` lists them with their depths)"
+    plain = {one.family for one in ARCHITECTURES.values() if one.neck not in NECKS.values()}
+    return f"; known: {', '.join(sorted({*plain, *more}))} (`centernet models` lists all, with their depths)"
 
 
 def find(model: Mapping[str, Any]) -> Architecture | None:
