@@ -28,7 +28,9 @@ TaskSection: Any = plugin_config("centernet.tasks")
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelConfig:
-    """The network. pretrained_model_dir: where the published ImageNet files of the backbone are; null trains without."""
+    """The network. pretrained_model_dir: the folder of the backbone's published ImageNet files, or one file, or the name of one
+    in `centernet weights list`; null trains without.
+    """
 
     backbone: BackboneSection
     neck: NeckSection

@@ -37,8 +37,9 @@ from centernet.experiment.checkpoints import parameters_for
 from centernet.experiment.detector import detector, options_of
 from centernet.experiment.fine_tune import begin_with, frozen_names, plan
 from centernet.experiment.inference_graph import Machine
-from centernet.experiment.output import default_folder, make_folder
+from centernet.experiment.output import default_folder, output_folder
 from centernet.experiment.schema import ExperimentConfig
+from centernet.weights import published
 
 LOG = logging.getLogger(__name__)
 CHECKPOINTS, MONITORS = "checkpoints", "tmp.monitor"  # below the output folder, as the predecessor names them
@@ -110,8 +111,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
     frozen = frozen_names(config.train.freeze, assembly.network)
     parts = plan(config.train.solver, frozen, assembly.network)
     data = load(config, assembly, training, validation, communicator, on_gpu=place.device.is_gpu)
-    make_folder(folder)
-    with assembly.network.parameter_scope(), closing(data):
+    with output_folder(folder), assembly.network.parameter_scope(), closing(data):
         network_start = _initialise(config, assembly, start) if communicator.rank == 0 else ""  # who gives all others his parameters
         step = _step(config, assembly, communicator, frozen)
         progress = _resume(folder, start, step, data) if start.resume_from else Progress()
@@ -141,7 +141,7 @@ def _initialise(config: ExperimentConfig, assembly: Assembly, start: Start) -> s
     drawn = f"parameters: drawn with seed {config.train.seed}"
     if folder is None:
         return drawn
-    return begin_with_backbone(network, Path(folder).expanduser()) or f"{drawn}; {folder} has none for the backbone"
+    return begin_with_backbone(network, published.resolve(folder)) or f"{drawn}; {folder} has none for the backbone"
 
 
 def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicator, frozen: Collection[str]) -> TrainStep:

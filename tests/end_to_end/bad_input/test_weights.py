@@ -92,9 +92,15 @@ def test_weights_of_another_width_are_refused(project: Any, refused: Any) -> Non
     assert "the file's first convolution has 8 channels, the network's 64 (width)" in line
 
 
-def test_weights_of_another_class_count_are_refused(project: Any, refused: Any) -> None:
+def test_weights_of_another_class_count_are_refused_but_for_training(project: Any, refused: Any, command: Any) -> None:
+    """A training with them begins the last layer of the heatmap anew."""
     path = published(project, num_classes=5)
     for typed in everywhere(project, path):
+        if typed[0] == "train":
+            ended = command(*typed, "--train-config", project.config, "--data_dir", project.data)
+            assert ended.code == 0, ended
+            assert "hm_final/conv/b: begins anew, for another number of classes; 2 instead of 5" in ended.out
+            continue
         line = refused(*typed, "--train-config", project.config, "--data_dir", project.data)
         assert f"{path}: not the weights of this network: the file has 5 classes, the network 2 (--dataset)" in line
 

@@ -137,8 +137,11 @@ def test_training_starts_from_a_published_backbone_and_says_what_it_took(
 
 
 def test_a_missing_backbone_file_is_an_error_that_says_where_to_get_it(tiny: Any, centernet: Command, tmp_path: Path) -> None:
-    words = ("--train-config", tiny.config, "--data_dir", tiny.data, "-o", tmp_path, "--set", f"model.pretrained_model_dir={tmp_path}")
-    ended = centernet("train", *words, code=2)
+    words = ("--train-config", tiny.config, "--data_dir", tiny.data, "-o", tmp_path / "out")
+    ended = centernet("train", *words, "--set", "model.pretrained_model_dir=resnet18_nhwc_imagenet", code=2)
+    assert "weights/backbone/resnet18_nhwc_imagenet.h5: no such file; `centernet weights get resnet18_nhwc_imagenet`" in ended.err
+    ended = centernet("train", *words, "--set", f"model.pretrained_model_dir={tmp_path}", code=2)
     assert "resnet18_nchw_imagenet.h5" in ended.err
     assert "https://nnabla.org/" in ended.err
     assert "model.pretrained_model_dir to null" in ended.err
+    assert not (tmp_path / "out").exists()
