@@ -185,3 +185,11 @@ def only_the_shell(checkout: Checkout) -> str:
         assert found is not None
         (folder / command).symlink_to(found)
     return os.fspath(folder)
+
+
+def test_pip_takes_wheels_only_but_for_the_one_package_that_has_none(checkout: Checkout) -> None:
+    """pip refuses what --only-binary forbids: without the second flag, in this order, `make test` would end at filterpy."""
+    checkout.setup("dev")
+    (call,) = [line for line in checkout.calls_path.read_text().splitlines() if "requirements-track.txt" in line]
+    words = call.split()
+    assert words.index("--only-binary=:all:") < words.index("--no-binary=filterpy")
