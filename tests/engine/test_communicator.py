@@ -7,9 +7,9 @@ import nnabla as nn
 import numpy as np
 import pytest
 
-from centernet.engine.communicator import Single, create, ending_all
+from centernet.engine.communicator import Mpi, Single, create, ending_all
 from centernet.engine.launcher import local_rank
-from centernet.errors import DataError
+from centernet.errors import CommunicationError, DataError
 
 
 @pytest.fixture
@@ -53,3 +53,10 @@ def test_processes_with_gpus_and_no_nccl_stop(mpirun: Callable[..., Any]) -> Non
     assert ended.returncode != 0
     assert "CommunicationError: 2 processes were started together, but NNabla's multi-process communicator cannot be had" in ended.stderr
     assert "check NCCL, or train on one GPU without mpirun" in ended.stderr
+
+
+def test_processes_with_and_without_a_gpu_do_not_train_together() -> None:
+    Mpi._check_kinds([(True, "a"), (True, "b")])
+    Mpi._check_kinds([(False, "a"), (False, "b")])
+    with pytest.raises(CommunicationError, match="some of the 3 processes have a GPU and some have none: rank 1 on a, rank 2 on b;"):
+        Mpi._check_kinds([(True, "a"), (False, "a"), (False, "b")])

@@ -19,3 +19,15 @@ def test_a_process_takes_the_gpu_of_its_number_on_the_machine(monkeypatch: pytes
     assert devices.gpu([3, 1], index=0) == 3
     with pytest.raises(DeviceError, match="list one for each process"):
         devices.gpu([3])
+
+
+@pytest.mark.parametrize(("visible", "gpu"), [("0,1", 1), ("4,7", 1), ("", 1), (None, 1), ("5", 0), ("GPU-8932f937-d72c", 0), ("6,", 0)])
+def test_gpus_are_counted_within_those_that_are_visible(monkeypatch: pytest.MonkeyPatch, visible: str | None, gpu: int) -> None:
+    """Where a launcher gives each process one GPU of its own, that is number 0 to it."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.gpu(None) == gpu
+    assert devices.gpu([3, 1]) == 1

@@ -136,6 +136,17 @@ class Mpi:
             )
         with joining("MPI", seconds=timeout, rank=self.rank, size=self.size):
             self._pulse = Watch(self._mpi, self._world.Dup(), timeout=timeout).pulse
+            self._check_kinds(self.gather((isinstance(self, Nccl), platform.node())))
+
+    @staticmethod
+    def _check_kinds(kinds: Sequence[tuple[bool, str]]) -> None:
+        """CommunicationError where some ranks have a GPU, and others do not; `kinds`: of each rank, and its machine."""
+        lonely = [f"rank {rank} on {host}" for rank, (has_gpu, host) in enumerate(kinds) if not has_gpu]
+        if 0 < len(lonely) < len(kinds):
+            raise CommunicationError(
+                f"some of the {len(kinds)} processes have a GPU and some have none: {', '.join(lonely)}; start as many on each machine "
+                "as it has GPUs (and look at CUDA_VISIBLE_DEVICES and --gpus), or give all --extension_module cpu"
+            )
 
     def sum_in_place(self, array: Array) -> None:
         """One all-reduce without a copy."""

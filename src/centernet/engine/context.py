@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -66,16 +68,17 @@ def in_float(context: nn.Context) -> nn.Context:
 
 
 def gpu_of_process(gpus: Sequence[int] | None, *, local_rank: int) -> int | None:
-    """Which GPU one of this machine's processes takes: the i-th of those allowed.
+    """Which GPU one of this machine's processes takes, counted within CUDA_VISIBLE_DEVICES: the i-th of those allowed.
 
     Args:
-        gpus: as `--gpus` lists them; None: all, in order; -1 among them: none.
+        gpus: as `--gpus` lists them; None: all, in order, or the only one where CUDA_VISIBLE_DEVICES names one: launchers
+            such as Slurm can give each process its own; -1 among them: none.
 
     Raises:
         DeviceError: there are more processes than GPUs listed.
     """
     if gpus is None:
-        return local_rank
+        return 0 if re.fullmatch(r"[^,]+", os.environ.get("CUDA_VISIBLE_DEVICES", "").strip(" ,")) else local_rank
     if -1 in gpus or not gpus:
         return None
     if local_rank >= len(gpus):

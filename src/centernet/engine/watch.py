@@ -10,11 +10,12 @@ from __future__ import annotations
 import atexit
 import os
 import platform
+import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,8 @@ TURNS = 3  # after so many it is known how long one takes
 DEADLOCK = 10  # times the usual patience, where all wait for each other
 FRAMES = 3  # of the stack are told, the innermost
 LAST = 4  # ranks that wait for their turn to speak
-GRACE = 5.0  # seconds that MPI gets to end the others
+GRACE = 4  # seconds that MPI gets to end the others, and twice as many that who started them gets to notice
+STARTERS = ("mpirun", "mpiexec", "prterun", "prted")  # they wait for a machine that cannot be reached, without an end
 EXIT_CODE = 3
 
 
@@ -209,4 +211,16 @@ class Watch:
         """End all processes, whatever their main threads are at."""
         print(f"error: {why}; rank {self._rank} has ended all", file=sys.stderr, flush=True)
         threading.Timer(GRACE, os._exit, [EXIT_CODE]).start()  # where MPI cannot
+        _kill_later(os.getppid(), among=STARTERS)
         self._world.Abort(EXIT_CODE)
+
+
+def _kill_later(process: int, *, among: Collection[str]) -> None:
+    """End a process, if it is one of these programs and still there when this one is gone for long."""
+    try:
+        program = Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:
+        return
+    if program in among:
+        quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        subprocess.Popen(["/bin/sh", "-c", f"sleep {2 * GRACE}; kill -9 {process}"], start_new_session=True, **quiet)

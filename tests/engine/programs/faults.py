@@ -5,6 +5,7 @@ Arguments: folder, what happens, to which rank. The parameters at the end go to 
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ def happen():
         os.kill(os.getpid(), signal.SIGSTOP)
     if how == "hang":
         time.sleep(600)
+    if how == "cut":
+        subprocess.run(["ip", "link", "set", "eth0", "down"], check=True)
     if how == "memory":
         raise MemoryError("Unable to allocate 8.00 TiB")
 
