@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import nnabla as nn
 import numpy as np
 
 from centernet.engine.communicator import Communicator
+from centernet.engine.function_types import FunctionType, function_type
 from centernet.engine.gradients import DeviceGradients, FlatGradients, Gradients, is_plain_cpu
 from centernet.engine.graph import BuildLosses, GraphCache
 from centernet.engine.overflow import first_overflow
@@ -80,6 +82,7 @@ class TrainStep:
         self.solver = solver
         self.scaler = scaler
         self.communicator = communicator
+        self.function_types: Counter[FunctionType] = Counter()  # of the first batch that was trained on
         self._weights = dict(loss_weights)
         self._clip = gradient_clip
         self._given = parameters
@@ -134,11 +137,12 @@ class TrainStep:
     ) -> tuple[tuple[str, ...], Array]:
         """Forward and backward through all parts; the names of the loss terms, and their sums over the parts."""
         gradients.clear()
+        watch = None if self.function_types else lambda function: self.function_types.update([function_type(function)])
         local = np.zeros(len(self._weights), np.float32)
         names: tuple[str, ...] = ()
         for number, part in enumerate(parts, 1):
             graph = self._graphs.fed(part, counts)
-            nn.forward_all([graph.losses, graph.total], clear_no_need_grad=True)
+            nn.forward_all([graph.losses, graph.total], clear_no_need_grad=True, function_post_hook=watch if number == 1 else None)
             callbacks = gradients.callbacks() if number == len(parts) else None  # the sum is complete only then
             graph.total.backward(self.scaler.scale, clear_buffer=True, communicator_callbacks=callbacks)
             names, local = graph.names, local + graph.losses.d

@@ -41,13 +41,19 @@ class Assembly:
     description: Description
 
     def losses(
-        self, inputs: dict[str, nn.Variable], *, training: bool, batch_stat: bool | None = None, frozen: Collection[str] = ()
+        self,
+        inputs: dict[str, nn.Variable],
+        *,
+        training: bool,
+        batch_stat: bool | None = None,
+        frozen: Collection[str] = (),
+        recompute: bool = False,
     ) -> dict[str, nn.Variable]:
         """The circle closed: image in, losses out, in float32; where the inputs have matrices of colour, the image is bytes."""
         image, network = inputs[IMAGE], self.network
         if COLOR in inputs:
             image = network_input(image, inputs[COLOR], layout=network.layout, channels=network.input_channels)
-        outputs = network(image, training=training, batch_stat=batch_stat, frozen=frozen)
+        outputs = network(image, training=training, batch_stat=batch_stat, frozen=frozen, recompute=recompute)
         with nn.context_scope(in_float(nn.get_current_context())):
             return dict(self.task.losses(outputs, inputs))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from centernet.data.augment import AugmentConfig
@@ -70,12 +70,13 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class PrecisionConfig:
-    """compute: half runs convolutions in float16 with float32 parameters (GPU). channel_last: NHWC, which Tensor Cores want.
+    """compute: half runs convolutions in float16, with float32 parameters, batch-norm statistics and losses.
 
-    pad_input_to: image channels; the fourth is zero.
+    float32 is another word for float. channel_last: NHWC, which Tensor Cores want (GPU). pad_input_to: image channels; the
+    fourth is zero.
     """
 
-    compute: Literal["float", "half"] = "float"
+    compute: Annotated[Literal["float", "half"], BeforeValidator(lambda word: "float" if word == "float32" else word)] = "float"
     channel_last: bool = False
     pad_input_to: Literal[3, 4] = 3
     loss_scaling: LossScalingConfig = LossScalingConfig()
@@ -100,6 +101,7 @@ class TrainConfig:
     batch_size: images that go through a process's network at once; global_batch_size: of one step over all processes; exactly
     one is given. accumulate: times each process does so in one step; it multiplies the global batch of a given batch_size, and
     divides what a given global_batch_size leaves for a process.
+    recompute: keep of the backbone only each stage's output for backward and compute the rest again: less memory, more time.
     gradient_clip: largest global norm of the gradient. freeze: patterns of names of parameters that are not trained (`res1/*`),
     and whose batch norm keeps its statistics; freeze_batch_norm: all statistics.
     validate_every, save_every: in epochs; the last always counts.
@@ -115,6 +117,7 @@ class TrainConfig:
     schedule: ScheduleConfig = ScheduleConfig()
     solver: SolverConfig = SolverConfig()
     precision: PrecisionConfig = PrecisionConfig()
+    recompute: bool = False
     distributed: DistributedConfig = DistributedConfig()
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     freeze: tuple[str, ...] = ()

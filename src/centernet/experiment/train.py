@@ -24,6 +24,7 @@ from centernet.engine.evaluation import mean_losses
 from centernet.engine.monitors import CsvFile, SeriesFiles
 from centernet.engine.precision import LossScaler
 from centernet.engine.progress import ProgressBar
+from centernet.engine.reports import MemoryReport, TypesReport
 from centernet.engine.schedule import for_global_batch, learning_rate
 from centernet.engine.solver import Solver
 from centernet.engine.step import TrainStep, ValidationStep
@@ -148,7 +149,7 @@ def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicat
     batch_stat = False if config.train.freeze_batch_norm else None
 
     def build_losses(inputs: dict[str, nn.Variable]) -> dict[str, nn.Variable]:
-        return assembly.losses(inputs, training=True, batch_stat=batch_stat, frozen=frozen)
+        return assembly.losses(inputs, training=True, batch_stat=batch_stat, frozen=frozen, recompute=config.train.recompute)
 
     return TrainStep(
         build_losses,
@@ -198,7 +199,7 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
             facts={"seed": settings.seed, "global_batch": data.train_loader.global_batch},
             keep_states=settings.keep_states,
         ),
-        monitors=_monitors(config, assembly, folder, length) if place.communicator.rank == 0 else (),
+        monitors=_monitors(config, assembly, step, folder, length, place) if place.communicator.rank == 0 else (),
         validation_losses=_validation_losses(assembly, data, place.communicator) if settings.validate_losses else None,
         metrics=_metrics(config, assembly, data, place) if settings.validate_ap else None,
         validate_every=settings.validate_every,
@@ -208,13 +209,17 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
     )
 
 
-def _monitors(config: ExperimentConfig, assembly: Assembly, folder: Path, batches_per_epoch: int) -> list[Monitor]:
+def _monitors(
+    config: ExperimentConfig, assembly: Assembly, step: TrainStep, folder: Path, batches_per_epoch: int, place: Place
+) -> list[Monitor]:
     names = assembly.task.published_names
     return [
         SeriesFiles(folder / MONITORS, published_names=names),
         CsvFile(folder / "metrics.csv", every=config.train.log_every),
         Curves(folder / "curves.png", folder=folder / MONITORS, terms=list(names.values())),
         ProgressBar(num_epochs=config.train.epochs, batches_per_epoch=batches_per_epoch),
+        TypesReport(step, folder / "function_types.csv"),
+        MemoryReport(is_gpu=place.device.is_gpu),
     ]
 
 

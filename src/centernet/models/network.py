@@ -14,6 +14,7 @@ import nnabla as nn
 from centernet import plugins
 from centernet.errors import ConfigError
 from centernet.models.ops import Ops
+from centernet.models.recompute import recompute_between
 from centernet.models.specs import FeatureSpec, HeadSpec, InputSizes, Layout
 
 BACKBONES = "centernet.models.backbones"
@@ -103,7 +104,13 @@ class Network:
         return batch, self.input_channels, height, width
 
     def __call__(
-        self, image: nn.Variable, *, training: bool = False, batch_stat: bool | None = None, frozen: Collection[str] = ()
+        self,
+        image: nn.Variable,
+        *,
+        training: bool = False,
+        batch_stat: bool | None = None,
+        frozen: Collection[str] = (),
+        recompute: bool = False,
     ) -> list[dict[str, nn.Variable]]:
         """Build the graph on `image`, whose shape is an `input_shape`.
 
@@ -111,6 +118,7 @@ class Network:
             training: whether parameters take gradients.
             batch_stat: batch norm uses the batch's own statistics; default: if training.
             frozen: names of parameters that take none even then; a batch norm with one of them keeps its running statistics.
+            recompute: of the backbone keep only each stage's output for backward, and compute the rest again.
 
         Returns:
             One dict of raw output maps per stack, in this layout, each (height, width) / stride large, rounded up. A backbone
@@ -125,7 +133,7 @@ class Network:
             raise ConfigError(f"network input has shape {tuple(image.shape)}, expected {expected} ({self.layout})")
         ops = Ops(layout=self.layout, training=training, batch_stat=batch_stat, seed=self.seed, frozen=frozen)
         with self.parameter_scope():
-            return self._build(image, ops)
+            return self._build(image, ops, recompute=recompute)
 
     @contextmanager
     def parameter_scope(self) -> Iterator[None]:
@@ -166,9 +174,12 @@ class Network:
             self._build(self._smallest_image(), Ops(layout=self.layout, seed=None))
             return dict(nn.get_parameters(grad_only=False))
 
-    def _build(self, image: nn.Variable, ops: Ops) -> list[dict[str, nn.Variable]]:
+    def _build(self, image: nn.Variable, ops: Ops, *, recompute: bool = False) -> list[dict[str, nn.Variable]]:
         features = self._backbone.build(image, ops, self.backbone)
-        if not hasattr(self._backbone, "stacks"):
+        has_stacks = hasattr(self._backbone, "stacks")
+        if recompute:
+            recompute_between(image, [level for levels in features for level in levels] if has_stacks else features)
+        if not has_stacks:
             return [self._outputs(features, ops, self.heads)]
         outputs = []
         for stack, levels in enumerate(features):
