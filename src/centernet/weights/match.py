@@ -137,8 +137,8 @@ def _differ(found: object, expected: object) -> bool:
 
 def _lists(found: Shapes, expected: Shapes, wrong: Sequence[str], missing: Sequence[str], unused: Sequence[str]) -> list[str]:
     shapes = [f"{name} {found[name]} instead of {tuple(expected[name])}" for name in wrong]
-    kinds = (("of another shape", shapes), ("not in the file", missing), ("not in the network", unused))
-    return [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]
+    kinds = (("of another shape", ", ".join(shapes), shapes), ("not in the file", _some(missing), missing))
+    return [f"{len(names)} {kind}: {text}" for kind, text, names in (*kinds, ("not in the network", _some(unused), unused)) if names]
 
 
 def _some(names: Sequence[str]) -> str:

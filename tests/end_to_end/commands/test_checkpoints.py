@@ -79,6 +79,27 @@ def test_demo_export_and_training_take_it_as_it_is(tiny: Any, centernet: Command
     np.testing.assert_allclose(trained["conv1/conv/W"], lively["conv1/conv/W"], atol=1e-6)
 
 
+@pytest.mark.parametrize("write_torch", ["zip"], indirect=True)
+def test_training_begins_with_a_checkpoint_of_other_classes(
+    tiny: Any, centernet: Command, tmp_path: Path, write_torch: Callable[[Path, object], None], tensor: Any
+) -> None:
+    """The last layer of the heatmap is drawn anew, and that is said; the head of another task is left where it is."""
+    file = read_parameters(tiny.lively)
+    assembly = from_description(descriptions.read(file.description or {}, source="test"), source="test")
+    state = {key: file.parameters[name] for name, key in torch_names(assembly.network).items()}
+    state |= {key: values.ravel() for key, values in state.items() if values.shape[::2] == (1, 1)}
+    state |= {"hm.2.weight": np.ones((7, 8, 1, 1), np.float32), "hm.2.bias": np.ones(7, np.float32), "dep.2.bias": np.ones(1, np.float32)}
+    state |= {"dep.2.weight": np.ones((1, 8, 1, 1), np.float32)}
+    write_torch(tmp_path / "seven.pth", {key: tensor(values) for key, values in state.items()})
+    words = ("--load_model", "seven.pth", "--num_epochs", 1, "--lr", 1e-12, "-o", "out", "--disable_val_calc_map")
+    ended = centernet("train", *network(tiny), *words)
+    assert "hm_final/conv/b: begins anew, for another number of classes; 5 instead of 7" in ended.out
+    assert "seven.pth: 127 parameters taken; left in the file: dep" in ended.err
+    trained = read_parameters(tmp_path / "out" / "checkpoints" / "params_0.h5").parameters
+    np.testing.assert_allclose(trained["hm_final/conv/b"], -2.19, atol=1e-3)
+    np.testing.assert_allclose(trained["conv1/conv/W"], file.parameters["conv1/conv/W"], atol=1e-6)
+
+
 @pytest.mark.parametrize("write_torch", ["legacy"], indirect=True)
 def test_part_of_a_checkpoint_starts_a_training(
     tiny: Any, centernet: Command, tmp_path: Path, write_torch: Callable[[Path, object], None], tensor: Any
