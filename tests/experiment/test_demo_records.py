@@ -85,3 +85,13 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 )
 def test_images_named_by_numbers_have_these_as_ids(names: tuple[str, ...], expected: list[int]) -> None:
     assert image_ids([Path("folder") / f"{name}.jpg" for name in names]) == expected
+
+
+def test_an_error_before_the_first_line_leaves_no_file(tmp_path: Path) -> None:
+    def failed() -> None:
+        with Records(tmp_path, category_ids=(7, 3)):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failed()
+    assert list(tmp_path.iterdir()) == []

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from centernet.errors import DataError
 from centernet.geometry.affine import transform_boxes
-from centernet.inference.preprocess import InputSpec, NormalizingSession, fit, normalized, stack, to_image
+from centernet.inference.preprocess import InputSpec, NormalizingSession, check_extent, fit, normalized, stack, to_image
 from centernet.structures import Detections, Normalization
 
 PLAIN = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -84,3 +85,43 @@ def test_a_model_that_wants_its_input_normalised_is_given_pixels() -> None:
     session = NormalizingSession(Echo(), spec)
     np.testing.assert_array_equal(session.run(pixels)["seen"], normalized(pixels, spec))
     assert session.summary == "an echo"
+
+
+@pytest.mark.parametrize(
+    ("image_hw", "keep", "scale", "memory", "said"),
+    [
+        (
+            (128, 256),
+            False,
+            300,
+            None,
+            r"an image of 256x128 pixels becomes 76800x38400 at test scale 300, which takes 8,847,360,000 bytes; "
+            r"expected at most 32766 pixels a side; use smaller --test_scales$",
+        ),
+        (
+            (1000, 1000),
+            False,
+            10,
+            299_999_999,
+            r"takes 300,000,000 bytes; expected no more memory than the 299,999,999 bytes that are free; use smaller --test_scales$",
+        ),
+        ((40000, 10), True, 1, None, r"an image of 10x40000 pixels, which .* 32766 pixels a side; use --fix_res in place of --keep_res$"),
+    ],
+)
+def test_what_is_too_large_is_said_with_the_bound_and_the_memory(image_hw, keep, scale, memory, said) -> None:
+    spec = InputSpec(size=(64, 96), normalization=PLAIN, keep_resolution=keep)
+    with pytest.raises(DataError, match=said):
+        check_extent(image_hw, spec, scale=scale, memory=memory)
+
+
+@pytest.mark.parametrize(("image_hw", "keep", "scale"), [((1000, 1000), False, 10), ((40000, 30000), False, 1), ((600, 800), True, 1.5)])
+def test_what_fits_is_taken(image_hw, keep, scale) -> None:
+    check_extent(image_hw, InputSpec(size=(64, 96), normalization=PLAIN, keep_resolution=keep), scale=scale, memory=300_000_000)
+
+
+def test_an_image_wider_than_opencv_warps_is_fitted_all_the_same() -> None:
+    wide = np.zeros((8, 40000, 3), np.uint8)
+    wide[:, 20000:] = 200
+    row = fit(wide, InputSpec(size=(64, 64), normalization=PLAIN)).warped[32, :, 0]
+    assert row[:31].max() == 0
+    assert row[33:63].min() > 0

@@ -172,10 +172,21 @@ class Demo:
     def _read_and_look(self, paths: Sequence[Path]) -> list[Look | DataError]:
         """Image files; several threads do this at a time."""
         start = perf_counter()
-        read = [_read(path) for path in paths]
+        read = [self._read(path) for path in paths]
         load = (perf_counter() - start) / len(paths)
         looks = iter(self._look([image for image in read if not isinstance(image, DataError)]))
         return [image if isinstance(image, DataError) else _loaded(next(looks), load) for image in read]
+
+    def _read(self, path: Path) -> Array | DataError:
+        try:
+            image = read_image(path)
+        except DataError as error:
+            return error
+        try:
+            self.detector.check_image(image)
+        except DataError as error:
+            return DataError(f"{path}: {error}")
+        return image
 
     def _look(self, images: Sequence[Array]) -> list[Look]:
         """What is shown of each image; several threads do this at a time."""
@@ -233,13 +244,6 @@ class Demo:
         self.seconds += sum(look.stages.values())
 
 
-def _read(path: Path) -> Array | DataError:
-    try:
-        return read_image(path)
-    except DataError as error:
-        return error
-
-
 def _loaded(look: Look, seconds: float) -> Look:
     return replace(look, stages={**look.stages, "load": seconds})
 
@@ -265,4 +269,6 @@ def _timed(frames: Frames | Camera, times: list[float], *, is_live: bool) -> Ite
 
 def _watched(items: Iterable[Item], total: int | None, unit: str, is_watched: bool) -> Iterator[Item]:
     """The items, with a progress bar where somebody looks."""
-    yield from tqdm(items, total=total, desc="demo", unit=unit, disable=not is_watched, leave=False, mininterval=0.5)
+    yield from tqdm(
+        items, total=total, desc="demo", unit=unit, disable=not is_watched, leave=False, mininterval=0.5, ncols=terminal_width()
+    )

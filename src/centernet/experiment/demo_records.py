@@ -19,7 +19,8 @@ LINES, RESULTS = "detections.jsonl", "detections.json"
 class Records:
     """`detections.jsonl` and `detections.json` in a folder; used as a context manager.
 
-    Both are complete files also after an interruption, and the lines can be read while they are written.
+    Both are complete files also after an interruption, and the lines can be read while they are written. An error before the
+    first line leaves neither.
     """
 
     def __init__(self, folder: Path, *, category_ids: Sequence[int]) -> None:
@@ -32,7 +33,7 @@ class Records:
         self._category_ids = category_ids
         self._files: list[TextIO] = []
         self._opened = ExitStack()
-        self._num_results = 0
+        self._num_lines, self._num_results = 0, 0
 
     def __enter__(self) -> Records:
         """Begin both files; OutputError if they cannot be written."""
@@ -49,6 +50,9 @@ class Records:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         with self._opened:
             self._write(1, "\n]\n")
+        if error is not None and not self._num_lines:
+            for path in self._paths:
+                path.unlink(missing_ok=True)
 
     def add(
         self,
@@ -79,6 +83,7 @@ class Records:
                 row["track_id"] = track_id or None
         line = {**heading, "image_id": image_id, "width": image_hw[1], "height": image_hw[0], "detections": found}
         self._write(0, json.dumps(line, ensure_ascii=False) + "\n")
+        self._num_lines += 1
         for row, box in zip(found, xyxy_to_xywh(detections.boxes.astype(float)).tolist(), strict=True):
             result = {"image_id": image_id, "category_id": self._category_ids[row["class_id"]], "bbox": box, "score": row["score"]}
             self._write(1, ("," if self._num_results else "") + "\n" + json.dumps(result))

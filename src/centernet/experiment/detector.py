@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from centernet.data.memory import available
 from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly
 from centernet.experiment.inference_graph import Machine, session
@@ -95,6 +96,7 @@ class Detector(Predictor):
             ),
             batch_size=options.batch_size,
             mirrors=options.flip_test and not mirrors_inside,
+            memory=available(),
         )
 
     def _read_outputs(self, outputs: dict[str, Array]) -> list[Detections]:

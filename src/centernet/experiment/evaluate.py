@@ -78,8 +78,9 @@ def evaluate(
 
 
 def _progress(samples: Iterable[tuple[int, Sample]], *, total: int, is_shown: bool) -> Iterator[tuple[int, Sample]]:
-    watched = is_shown and terminal_width() is not None
-    yield from tqdm(samples, total=total, desc="test", unit="image", disable=not watched, leave=False, mininterval=0.5)
+    width = terminal_width()
+    watched = is_shown and width is not None
+    yield from tqdm(samples, total=total, desc="test", unit="image", disable=not watched, leave=False, mininterval=0.5, ncols=width)
 
 
 def _some(classes: ClassTable) -> str:

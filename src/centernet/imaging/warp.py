@@ -10,6 +10,8 @@ import numpy as np
 from centernet.geometry.affine import center_scale_matrix, compose
 from centernet.structures import Array
 
+LARGEST_SIDE = 32766  # pixels; OpenCV warps with coordinates of 16 bits
+
 Range = tuple[int, int]  # of rows or columns: the first, and the one behind the last
 
 
@@ -69,6 +71,12 @@ def fit_matrix(
     return center_scale_matrix(center, extent, (input_width, input_height))
 
 
+def scaled_size(image_hw: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(height, width) of an image at a test scale: rounded down, at least one pixel."""
+    height, width = image_hw
+    return max(int(height * scale), 1), max(int(width * scale), 1)
+
+
 def resize_for_scale(image: Array, scale: float) -> Array:
     """An image at a test scale: both sides times `scale`, rounded down, at least one pixel.
 
@@ -88,7 +96,7 @@ def resize_for_scale(image: Array, scale: float) -> Array:
     if not scale > 0:
         raise ValueError(f"the test scale is {scale}, expected > 0")
     height, width = image.shape[:2]
-    size = max(int(height * scale), 1), max(int(width * scale), 1)
+    size = scaled_size((height, width), scale)
     return image if size == (height, width) else cv2.resize(image, (size[1], size[0]))
 
 
@@ -150,6 +158,9 @@ def warp(image: Array, matrix: Array, size_hw: tuple[int, int], *, out: Array | 
     """
     height, width = size_hw
     shape = (height, width, *image.shape[2:])
+    if max(image.shape[:2]) > LARGEST_SIDE:
+        image, reduction = _reduced(image)
+        matrix = reduced_matrix(matrix, reduction)
     if out is None:
         out = np.empty(shape, image.dtype)
     elif out.shape != shape or out.dtype != image.dtype:
@@ -209,3 +220,12 @@ def _exact_start(zoom: float, first: int) -> int:
         return 0
     way = np.arange(first + 1) * (1024 / zoom)
     return int(np.flatnonzero(np.abs(way - np.rint(way)) < 1e-6)[-1])
+
+
+def _reduced(image: Array) -> tuple[Array, int]:
+    """An image with a side above `LARGEST_SIDE` as many times smaller as it takes: each pixel the mean of those it covers."""
+    height, width = image.shape[:2]
+    reduction = -(-max(height, width) // LARGEST_SIDE)
+    rows, columns = max(height // reduction, 1), max(width // reduction, 1)
+    whole = image[: rows * reduction, : columns * reduction]
+    return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), reduction

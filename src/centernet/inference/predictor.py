@@ -16,7 +16,7 @@ import numpy as np
 from centernet.errors import DataError
 from centernet.imaging.io import list_images, read_image
 from centernet.inference.parallel import batches, in_order
-from centernet.inference.preprocess import FittedImage, InputSpec, fit, stack, to_image
+from centernet.inference.preprocess import FittedImage, InputSpec, check_extent, fit, stack, to_image
 from centernet.inference.session import Session
 from centernet.structures import Array, Detections
 
@@ -69,6 +69,7 @@ class Predictor:
         merge: Callable[[list[Detections]], Detections] | None = None,
         batch_size: int = 1,
         mirrors: bool = False,
+        memory: int | None = None,
     ) -> None:
         """
         Args:
@@ -79,6 +80,7 @@ class Predictor:
             scales: test scales, each > 0.
             merge: makes one of an image's detections at every scale; not needed for a single scale.
             batch_size: images a run, where several are given.
+            memory: bytes there are for an image; None: unknown.
             mirrors: let the images' mirror images follow them in the batch; `read` merges what is said of both.
 
         Raises:
@@ -96,6 +98,7 @@ class Predictor:
         self._read = read
         self._merge = merge
         self._mirrors = mirrors
+        self._memory = memory
 
     def predict(self, source: Source | Sequence[Source]) -> Detections | list[Detections]:
         """Detect in an image, a file, a folder, or a list of images and files.
@@ -145,10 +148,17 @@ class Predictor:
         (detections,) = self._read(outputs)
         return Inspection(fitted=fitted, outputs=outputs, detections=self._finish([to_image(detections, fitted)]))
 
+    def check_image(self, image: Array) -> None:
+        """DataError where an image, (H, W, 3), is too large at one of the test scales."""
+        for scale in self.scales:
+            check_extent((image.shape[0], image.shape[1]), self.spec, scale=scale, memory=self._memory)
+
     def _predict_all(self, sources: Sequence[Source]) -> list[Detections]:
         return [detections for _, detections in self.stream(sources, as_image)]
 
     def _detect(self, images: Sequence[Array]) -> list[Detections]:
+        for image in images:
+            self.check_image(image)
         parts: list[list[Detections]] = [[] for _ in images]
         for scale in self.scales:
             with self._timed("pre"):

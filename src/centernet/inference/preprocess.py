@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from centernet.errors import DataError
 from centernet.geometry.affine import invert, transform_boxes
 from centernet.imaging.color import Layout, normalize
-from centernet.imaging.warp import fit_matrix, input_size_for, resize_for_scale, warp
+from centernet.imaging.warp import LARGEST_SIDE, fit_matrix, input_size_for, resize_for_scale, scaled_size, warp
 from centernet.inference.session import Session
 from centernet.structures import Array, Detections, Normalization
+
+# A pixel of the network's input takes at least so many bytes: 64 float32 channels at half the size, as first layers have.
+INPUT_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,30 @@ def fit(image: Array, spec: InputSpec, *, scale: float = 1.0) -> FittedImage:
     extent = None if spec.keep_resolution else max(image.shape[:2])
     matrix = fit_matrix((height, width), size, keep_resolution=spec.keep_resolution, extent=extent)
     return FittedImage(warped=warp(resized, matrix, size), matrix=matrix, scale=scale)
+
+
+def check_extent(image_hw: tuple[int, int], spec: InputSpec, *, scale: float, memory: int | None) -> None:
+    """DataError where an image at a test scale, or the network's input for it, is larger than can be worked with.
+
+    Args:
+        image_hw: (height, width) of the image, in pixels.
+        memory: bytes there are; None: unknown.
+    """
+    height, width = image_hw
+    resized = scaled_size(image_hw, scale)
+    size = input_size_for(resized, spec.size, keep_resolution=spec.keep_resolution, multiple=spec.multiple)
+    sides = (*(resized if scale != 1 else ()), *(size if spec.keep_resolution else ()))
+    needed = 3 * resized[0] * resized[1] * (scale != 1) + INPUT_BYTES * size[0] * size[1] * spec.keep_resolution
+    is_too_large = max(sides, default=0) > LARGEST_SIDE
+    if not is_too_large and (memory is None or needed <= memory):
+        return
+    grown = (
+        f"{width}x{height} pixels becomes {resized[1]}x{resized[0]} at test scale {scale:g}" if scale != 1 else f"{width}x{height} pixels"
+    )
+    bound = f"at most {LARGEST_SIDE} pixels a side" if is_too_large else f"no more memory than the {memory or 0:,} bytes that are free"
+    cures = ["smaller --test_scales"] if scale != 1 else []
+    cures += ["--fix_res in place of --keep_res"] if spec.keep_resolution else []
+    raise DataError(f"an image of {grown}, which takes {needed:,} bytes; expected {bound}; use {' or '.join(cures)}")
 
 
 def stack(fitted: Sequence[FittedImage]) -> Array:

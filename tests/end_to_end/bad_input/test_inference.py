@@ -86,3 +86,15 @@ def test_a_data_set_that_is_not_there_leaves_no_output_folder(trained: Any, refu
     words = ("--checkpoint", trained.model, "--data_dir", tmp_path / "nope", "-o", tmp_path / "new", "--extension_module", "cpu")
     assert "nope: the data folder does not exist" in refused("test", *words)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_test_scale_at_which_images_are_too_large_is_said_with_the_image(
+    trained: Any, refused: Any, command: Any, tmp_path: Path
+) -> None:
+    model = ("--checkpoint", trained.model, "--extension_module", "cpu", "--test_scales", "1,600")
+    said = "an image of 64x64 pixels becomes 38400x38400 at test scale 600, which takes 4,423,680,000 bytes; expected at most 32766 pixels"
+    one = refused("demo", *model, "--demo", trained.images / "0.png", "-o", tmp_path / "out")
+    assert f"{trained.images}/0.png: {said}" in one
+    assert said in refused("test", *model, "--data_dir", trained.data, "-o", tmp_path / "test")
+    assert not (tmp_path / "test").exists()
+    assert not (tmp_path / "out").exists()
