@@ -48,7 +48,7 @@ class ExportOptions:
     decode: from pixels, (B, H, W, 3) uint8 BGR named `image`, to boxes, scores and class ids: everything inside. Without it
         from a normalised image to the raw heads, which carry the published names (`hm`, `reg`, `wh`).
     k: detections per image, where decoded.
-    dynamic: height and width stay open, beside the batch, which always is (but for an .nnp that decodes).
+    dynamic: height and width stay open, beside the batch, which always is.
     precision: float16: the network computes in it, first and last steps in float32. bfloat16: weights are kept in it. int8:
         convolutions compute in eight bits.
     deform: how deformable convolutions are written, as `export.onnx.to_onnx` says; None: as the format's runtime is quickest,
