@@ -210,7 +210,7 @@ class Mpi:
 
 
 class Nccl(Mpi):
-    """Processes with a GPU each: gradients through NNabla's communicator (NCCL), everything else through MPI.
+    """Processes with a GPU each: gradients through NNabla's communicator (NCCL), which is `core`, everything else through MPI.
 
     Args:
         context: NNabla context of this process's GPU; its device id is already this rank's. timeout: as for `Mpi`.
@@ -221,27 +221,27 @@ class Nccl(Mpi):
         import nnabla.communicators
 
         try:
-            self._nccl = nnabla.communicators.MultiProcessDataParallelCommunicator(context)
+            self.core = nnabla.communicators.MultiProcessDataParallelCommunicator(context)
             with joining("NCCL", seconds=timeout, rank=self.rank, size=self.size):
-                self._nccl.init()
+                self.core.init()
         except Exception as error:  # NNabla raises RuntimeError, AttributeError or its own, by version and cause
             raise CommunicationError(
                 f"{self.size} processes were started together, but NNabla's multi-process communicator cannot be had: {error}; "
                 "check NCCL, or train on one GPU without mpirun"
             ) from error
-        if (self._nccl.size, self._nccl.rank) != (self.size, self.rank):
+        if (self.core.size, self.core.rank) != (self.size, self.rank):
             raise CommunicationError(
-                f"NCCL sees rank {self._nccl.rank} of {self._nccl.size}, MPI rank {self.rank} of {self.size}; they must be the same"
+                f"NCCL sees rank {self.core.rank} of {self.core.size}, MPI rank {self.rank} of {self.size}; they must be the same"
             )
 
     def average(self, arrays: Sequence[Any]) -> None:
         """On the device, packed by NNabla."""
         if arrays:
-            self._nccl.all_reduce(list(arrays), division=True, inplace=False)
+            self.core.all_reduce(list(arrays), division=True, inplace=False)
 
     def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
         """Sum, not mean: the losses are divided by the global batch's counts already."""
-        return self._nccl.all_reduce_callback(list(gradients), PACK_SIZE, division=False)
+        return self.core.all_reduce_callback(list(gradients), PACK_SIZE, division=False)
 
 
 def create(context: Any | None = None, *, timeout: float = TIMEOUT) -> Communicator:

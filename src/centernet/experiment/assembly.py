@@ -21,6 +21,7 @@ from centernet.experiment.description import Description
 from centernet.experiment.schema import DataConfig, ExperimentConfig, ModelConfig, TaskSection
 from centernet.models.color import network_input
 from centernet.models.network import Network
+from centernet.models.ops import BatchNorm
 from centernet.models.precision import in_float
 from centernet.models.specs import Layout
 from centernet.structures import ClassTable, Grid, Normalization
@@ -48,12 +49,13 @@ class Assembly:
         batch_stat: bool | None = None,
         frozen: Collection[str] = (),
         recompute: bool = False,
+        normalise: BatchNorm | None = None,
     ) -> dict[str, nn.Variable]:
         """The circle closed: image in, losses out, in float32; where the inputs have matrices of colour, the image is bytes."""
         image, network = inputs[IMAGE], self.network
         if COLOR in inputs:
             image = network_input(image, inputs[COLOR], layout=network.layout, channels=network.input_channels)
-        outputs = network(image, training=training, batch_stat=batch_stat, frozen=frozen, recompute=recompute)
+        outputs = network(image, training=training, batch_stat=batch_stat, frozen=frozen, recompute=recompute, normalise=normalise)
         with nn.context_scope(in_float(nn.get_current_context())):
             return dict(self.task.losses(outputs, inputs))
 

@@ -103,7 +103,8 @@ class TrainConfig:
     divides what a given global_batch_size leaves for a process.
     recompute: keep of the backbone only each stage's output for backward and compute the rest again: less memory, more time.
     gradient_clip: largest global norm of the gradient. freeze: patterns of names of parameters that are not trained (`res1/*`),
-    and whose batch norm keeps its statistics; freeze_batch_norm: all statistics.
+    and whose batch norm keeps its statistics; freeze_batch_norm: all statistics. sync_batch_norm: batch norm with the statistics
+    of what all processes have in their networks at once, instead of each its own.
     validate_every, save_every: in epochs; the last always counts.
     keep_states: for how many of the newest checkpoints the solver's states stay on disk (the parameters always do).
     log_every: steps between lines of `metrics.csv`.
@@ -122,6 +123,7 @@ class TrainConfig:
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     freeze: tuple[str, ...] = ()
     freeze_batch_norm: bool = False
+    sync_batch_norm: bool = False
     validate_every: Positive = 5
     validate_ap: bool = True
     validate_losses: bool = True
@@ -132,6 +134,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if (self.batch_size is None) == (self.global_batch_size is None):
             raise ValueError("give exactly one of batch_size (per process) and global_batch_size (over all processes)")
+        if self.sync_batch_norm and self.recompute:
+            raise ValueError("sync_batch_norm and recompute exclude each other: batch norm computed again would count each batch twice")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

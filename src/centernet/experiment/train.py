@@ -16,6 +16,7 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.engine import checkpoint as checkpoints
 from centernet.engine import communicator as communicators
+from centernet.engine.batch_norm import synchronised
 from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Communicator
 from centernet.engine.context import Device, Extension, resolve
@@ -147,9 +148,11 @@ def _initialise(config: ExperimentConfig, assembly: Assembly, start: Start) -> s
 
 def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicator, frozen: Collection[str]) -> TrainStep:
     batch_stat = False if config.train.freeze_batch_norm else None
+    normalise = synchronised(communicator) if config.train.sync_batch_norm else None
+    recompute = config.train.recompute
 
     def build_losses(inputs: dict[str, nn.Variable]) -> dict[str, nn.Variable]:
-        return assembly.losses(inputs, training=True, batch_stat=batch_stat, frozen=frozen, recompute=config.train.recompute)
+        return assembly.losses(inputs, training=True, batch_stat=batch_stat, frozen=frozen, recompute=recompute, normalise=normalise)
 
     return TrainStep(
         build_losses,

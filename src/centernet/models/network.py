@@ -13,7 +13,7 @@ import nnabla as nn
 
 from centernet import plugins
 from centernet.errors import ConfigError
-from centernet.models.ops import Ops
+from centernet.models.ops import BatchNorm, Ops
 from centernet.models.recompute import recompute_between
 from centernet.models.specs import FeatureSpec, HeadSpec, InputSizes, Layout
 
@@ -111,6 +111,7 @@ class Network:
         batch_stat: bool | None = None,
         frozen: Collection[str] = (),
         recompute: bool = False,
+        normalise: BatchNorm | None = None,
     ) -> list[dict[str, nn.Variable]]:
         """Build the graph on `image`, whose shape is an `input_shape`.
 
@@ -119,6 +120,7 @@ class Network:
             batch_stat: batch norm uses the batch's own statistics; default: if training.
             frozen: names of parameters that take none even then; a batch norm with one of them keeps its running statistics.
             recompute: of the backbone keep only each stage's output for backward, and compute the rest again.
+            normalise: batch normalisation with the batch's own statistics; default: NNabla's.
 
         Returns:
             One dict of raw output maps per stack, in this layout, each (height, width) / stride large, rounded up. A backbone
@@ -131,7 +133,7 @@ class Network:
         expected = self.input_shape(image.shape[0], height, width)
         if tuple(image.shape) != expected:
             raise ConfigError(f"network input has shape {tuple(image.shape)}, expected {expected} ({self.layout})")
-        ops = Ops(layout=self.layout, training=training, batch_stat=batch_stat, seed=self.seed, frozen=frozen)
+        ops = Ops(layout=self.layout, training=training, batch_stat=batch_stat, seed=self.seed, frozen=frozen, normalise=normalise)
         with self.parameter_scope():
             return self._build(image, ops, recompute=recompute)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from zlib import crc32
 
@@ -13,6 +13,8 @@ import numpy as np
 from centernet.models.initial import Array, Initial, constant
 from centernet.models.precision import for_statistics
 from centernet.models.specs import Layout
+
+BatchNorm = Callable[..., nn.Variable]  # (x, beta, gamma, mean, variance, *, axis, decay, epsilon) -> x normalised
 
 BATCH_NORM_DECAY = 0.9  # running = 0.9 * running + 0.1 * batch
 BATCH_NORM_EPSILON = 1e-5
@@ -33,6 +35,7 @@ class Ops:
         batch_stat: bool | None = None,
         seed: int | None = 0,
         frozen: Collection[str] = (),
+        normalise: BatchNorm | None = None,
     ) -> None:
         """
         Args:
@@ -42,12 +45,14 @@ class Ops:
                 False with training=True trains with frozen statistics.
             seed: of the initial values; None leaves new parameters zero, for graphs that only tell their shapes.
             frozen: full names of parameters that take no gradients; a batch norm with one of them keeps its running statistics.
+            normalise: batch normalisation with the batch's own statistics; default: NNabla's.
         """
         self.layout = layout
         self.training = training
         self.batch_stat = training if batch_stat is None else batch_stat
         self.seed = seed
         self.frozen = frozen
+        self.normalise = normalise
         self._path: list[str] = []
 
     @property
@@ -120,6 +125,8 @@ class Ops:
             variance = self.parameter("var", shape, constant(1), trainable=False)
             is_frozen = any(self._full(name) in self.frozen for name in ("beta", "gamma", "mean", "var"))
         with nn.context_scope(for_statistics(nn.get_current_context())):
+            if self.normalise is not None and self.batch_stat and not is_frozen:
+                return self.normalise(x, beta, gamma, mean, variance, axis=self.channel_axis, decay=decay, epsilon=epsilon)
             return F.batch_normalization(
                 x,
                 beta,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from centernet.weights.store import read_parameters
 
@@ -37,6 +38,21 @@ def test_two_processes_of_batch_2_train_like_one_of_batch_4(
     for series in ("Training-Loss", "Validation-Loss"):
         losses = [read_series(tmp_path / name / "tmp.monitor" / f"{series}.series.txt") for name in ("one", "two")]
         np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4, err_msg=series)
+
+
+@pytest.mark.slow
+def test_with_synchronised_batch_norm_two_processes_of_batch_2_train_like_one_of_batch_4(
+    tiny: Any, centernet: Command, script: Command, make_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ranks are compared after every step, so that their running statistics are equal, too."""
+    settings = {"solver": {"name": "sgd"}, "schedule": {"base_lr": 1e-3, "warmup_epochs": 0}, "distributed": {"check_every": 1}}
+    config = make_config(tmp_path / "sync.yaml", epochs=1, sync_batch_norm=True, validate_losses=False, validate_ap=False, **settings)
+    words = ("ctdet", "--train-config", config, "--data_dir", tiny.data)
+    centernet("train", *words, "-o", tmp_path / "one")
+    script("main.py", *words, "-o", tmp_path / "two", processes=2)
+    one, two = (read_parameters(tmp_path / name / "checkpoints" / "params_0.h5").parameters for name in ("one", "two"))
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=2e-3, atol=1e-4, err_msg=name)
 
 
 def test_a_batch_size_per_process_makes_the_global_batch(
