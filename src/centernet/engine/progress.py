@@ -18,6 +18,7 @@ SMOOTHING = 0.9  # of the loss terms shown
 WINDOW = 50  # steps that images/s and the share of time waiting for data are means of: how it is now
 BAR = 20  # characters of the bar in a plain line
 WIDTH = 140
+ROWS = 24  # of the terminal; tqdm draws nothing where it takes them from one that has no size, as those of containers
 
 
 class _Step(NamedTuple):
@@ -65,7 +66,9 @@ class ProgressBar:
         self._begun = perf_counter()
         if self._is_live:
             form = "{desc} |{bar:20}| {percentage:3.0f}% ETA {remaining}{postfix}"
-            self._bar = tqdm(total=self._total, initial=self._done, file=self._file, bar_format=form, ncols=self._width, mininterval=0.2)
+            self._bar = tqdm(
+                total=self._total, initial=self._done, file=self._file, bar_format=form, ncols=self._width, nrows=ROWS, mininterval=0.2
+            )
 
     def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
         """Count one step."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from centernet.engine.progress import terminal_width
+from centernet.engine.progress import ROWS, terminal_width
 from centernet.errors import DataError, OutputError
 from centernet.experiment.demo_maps import inspection_pictures
 from centernet.experiment.demo_records import Records, image_ids
@@ -270,5 +270,5 @@ def _timed(frames: Frames | Camera, times: list[float], *, is_live: bool) -> Ite
 def _watched(items: Iterable[Item], total: int | None, unit: str, is_watched: bool) -> Iterator[Item]:
     """The items, with a progress bar where somebody looks."""
     yield from tqdm(
-        items, total=total, desc="demo", unit=unit, disable=not is_watched, leave=False, mininterval=0.5, ncols=terminal_width()
+        items, total=total, desc="demo", unit=unit, disable=not is_watched, leave=False, mininterval=0.5, ncols=terminal_width(), nrows=ROWS
     )

@@ -14,7 +14,7 @@ from centernet.data.reader import read_ahead
 from centernet.data.sampler import evaluation_shard
 from centernet.engine.communicator import Communicator
 from centernet.engine.evaluation import evaluate as run
-from centernet.engine.progress import terminal_width
+from centernet.engine.progress import ROWS, terminal_width
 from centernet.errors import DataError
 from centernet.experiment.detector import Detector
 from centernet.experiment.schema import DataConfig
@@ -80,7 +80,9 @@ def evaluate(
 def _progress(samples: Iterable[tuple[int, Sample]], *, total: int, is_shown: bool) -> Iterator[tuple[int, Sample]]:
     width = terminal_width()
     watched = is_shown and width is not None
-    yield from tqdm(samples, total=total, desc="test", unit="image", disable=not watched, leave=False, mininterval=0.5, ncols=width)
+    yield from tqdm(
+        samples, total=total, desc="test", unit="image", disable=not watched, leave=False, mininterval=0.5, ncols=width, nrows=ROWS
+    )
 
 
 def _some(classes: ClassTable) -> str:
