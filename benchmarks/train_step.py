@@ -48,7 +48,7 @@ def bare(work: Workload) -> Callable[[], float]:
     shapes = tuple((name, () if name in work.assembly.task.counts else array.shape) for name, array in sorted(arrays.items()))
     graph = LossGraph(shapes, work.losses, work.assembly.task.loss_weights)
     graph.feed(arrays, {name: float(arrays[name].sum()) for name in work.assembly.task.counts})
-    solver = Solver(work.config.train.solver).core
+    solver = Solver(work.config.train.solver)
     solver.set_parameters({name: p for name, p in work.assembly.network.parameters().items() if p.need_grad})
 
     def measure() -> float:
@@ -57,7 +57,7 @@ def bare(work: Workload) -> Callable[[], float]:
             nn.forward_all([graph.losses, graph.total], clear_no_need_grad=True)
             solver.zero_grad()
             graph.total.backward(clear_buffer=True)
-            solver.update()
+            solver.update(1e-3)
         return (perf_counter() - start) / STEPS
 
     return measure
