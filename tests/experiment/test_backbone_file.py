@@ -20,6 +20,7 @@ from centernet.models.torch_names import backbone_torch_names
 from centernet.structures import Array
 from centernet.weights.store import write_parameters
 
+only_zip = pytest.mark.parametrize("write_torch", ["zip"], indirect=True)  # one of the two formats is enough
 Save = Callable[..., Path]
 
 
@@ -45,6 +46,7 @@ def save(tmp_path: Path, write_torch: Callable[[Path, object], None], tensor: An
     return write
 
 
+@only_zip
 def test_a_classifiers_checkpoint_is_found_by_its_keys_or_named(save: Save, tmp_path: Path) -> None:
     own, state = network(), classifier(network())
     save("resnet34-0.pth", classifier(network(34)))
@@ -55,6 +57,7 @@ def test_a_classifiers_checkpoint_is_found_by_its_keys_or_named(save: Save, tmp_
         np.testing.assert_array_equal(own.parameters()[name].d.ravel(), state[key].ravel())
 
 
+@only_zip
 def test_a_published_file_comes_first(save: Save, tmp_path: Path) -> None:
     own = network()
     save("resnet18.pth", classifier(own))
@@ -62,6 +65,7 @@ def test_a_published_file_comes_first(save: Save, tmp_path: Path) -> None:
     assert "resnet18_nchw_imagenet.h5: " in str(begin_with_backbone(own, tmp_path))
 
 
+@only_zip
 def test_a_checkpoint_of_another_backbone_is_refused_where_it_is_named(save: Save) -> None:
     path = save("resnet34.pth", classifier(network(34)))
     with pytest.raises(WeightsError, match="not the weights of this network: the file is a resnet34"):

@@ -26,6 +26,7 @@ from centernet.models.torch_names import backbone_torch_names, torch_names
 from centernet.structures import Array
 from centernet.weights.store import read_parameters, write_parameters
 
+only_zip = pytest.mark.parametrize("write_torch", ["zip"], indirect=True)  # one of the two formats is enough
 Write = Callable[[Path, object], None]
 CLASSES = ["cat", "dog"]
 HEADS = {"hm": 2, "wh": 2, "reg": 2}
@@ -97,6 +98,7 @@ def test_the_written_file_explains_itself_and_has_the_checkpoints_values(save: A
     assert lines[4].endswith("out.h5: res_18, 2 classes (cat, ...), input 64x64, NCHW, 3 input channels")
 
 
+@only_zip
 def test_the_report_has_every_layer(save: Any, choice: Choice, tmp_path: Path) -> None:
     convert_checkpoint(save(state_of(narrow(HEADS))), tmp_path / "out.h5", choice, Wish(report=tmp_path / "report.json"))
     report = json.loads((tmp_path / "report.json").read_text())
@@ -107,6 +109,7 @@ def test_the_report_has_every_layer(save: Any, choice: Choice, tmp_path: Path) -
     assert (report["unused"], report["missing"]) == (["bn1.num_batches_tracked"], [])
 
 
+@only_zip
 def test_layout_and_channels_are_those_wished_for(save: Any, choice: Choice, tmp_path: Path) -> None:
     convert_checkpoint(save(state_of(narrow(HEADS))), tmp_path / "out.h5", choice, Wish(layout="nhwc", channels=4))
     file = read_parameters(tmp_path / "out.h5")
@@ -115,6 +118,7 @@ def test_layout_and_channels_are_those_wished_for(save: Any, choice: Choice, tmp
     assert (file.description["layout"], file.description["input_channels"]) == ("nhwc", 4)
 
 
+@only_zip
 def test_heads_of_other_tasks_are_left_out_or_kept_by_name(save: Any, choice: Choice, tmp_path: Path) -> None:
     path = save(state_of(narrow({**HEADS, "hps": 34, "hm_hp": 17})))
     said = convert_checkpoint(path, tmp_path / "out.h5", choice, Wish())
@@ -130,6 +134,7 @@ def test_heads_of_other_tasks_are_left_out_or_kept_by_name(save: Any, choice: Ch
         convert_checkpoint(path, tmp_path / "kept.h5", choice, Wish(keep_heads=("hpz",)))
 
 
+@only_zip
 def test_what_does_not_fit_is_listed_and_nothing_is_written(save: Any, choice: Choice, tmp_path: Path) -> None:
     state = state_of(narrow(HEADS))
     state["conv1.weight"] = np.ones((9, 3, 7, 7), np.float32)
@@ -145,6 +150,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(save: Any, choice: C
     assert {found.name for found in tmp_path.iterdir()} == {"model.pth", "narrow.yaml"}
 
 
+@only_zip
 def test_part_of_a_checkpoint_comes_with_initial_values_for_the_rest(save: Any, choice: Choice, tmp_path: Path) -> None:
     state = state_of(narrow({**HEADS, "hm": 5}))
     path = save(state)
@@ -158,6 +164,7 @@ def test_part_of_a_checkpoint_comes_with_initial_values_for_the_rest(save: Any, 
     assert set(file.parameters) == set(narrow(HEADS).parameter_shapes())
 
 
+@only_zip
 def test_a_checkpoint_of_another_network_is_refused_with_both_names(save: Any, tmp_path: Path) -> None:
     chosen = Choice(words={"arch": "res_34", "dataset": "coco"}, assignments=[f"data.dataset.classes={CLASSES}"])
     with pytest.raises(WeightsError, match=r"not the weights of this network: the file is a res_18, the network a res_34 \(--arch\)"):
@@ -165,6 +172,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_both_names(save: Any, t
     assert not (tmp_path / "out.h5").exists()
 
 
+@only_zip
 def test_a_classifier_becomes_a_backbone_file(tmp_path: Path, write_torch: Write, tensor: Any) -> None:
     network = Network(resnet.Config(), deconv.Config(), conv.Config(), {}, scope=OrderedDict())
     shapes, rng = network.backbone_shapes(), np.random.default_rng(0)
@@ -187,6 +195,7 @@ def test_the_target_and_the_report_are_checked_before_anything_is_read(choice: C
         convert_checkpoint(tmp_path / "gone.pth", tmp_path / "out.h5", choice, Wish(report=tmp_path / "no" / "report.json"))
 
 
+@only_zip
 def test_a_checkpoint_comes_with_its_own_classes_and_a_parameter_file_as_it_is(save: Any, tmp_path: Path) -> None:
     """So that whoever fills the network can tell what differs."""
     file = parameters_for(narrow(HEADS), save(state_of(narrow({**HEADS, "hm": 5}))))
