@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from centernet.errors import ConfigError, WeightsError
 from centernet.experiment import published
 from centernet.experiment.choice import Choice
-from centernet.experiment.origin import Origin, UnknownNetwork, architecture_of, completed, name_of, network_of, origin_of
+from centernet.experiment.origin import Origin, UnknownNetwork, architecture_of, completed, name_of, network_of, origin_of, with_its_network
 from centernet.models.torch_names import torch_names
 
 YAML = Path(__file__).resolve().parents[2] / "cfg" / "resnet_18_coco_fp.yaml"
@@ -103,6 +104,16 @@ def test_what_was_typed_counts() -> None:
     assert completed(Choice(yaml=YAML), origin(HEADS["ctdet"]), source="x.pth") == Choice(yaml=YAML)
     sized = completed(Choice(input_size=(64, 64)), origin(HEADS["ddd"], "res_18"), source="x.pth")
     assert published.describe(sized).input_size == (64, 64)
+
+
+def test_a_training_that_names_no_network_has_the_checkpoints(tmp_path: Path, write_torch: Any, tensor: Any) -> None:
+    keys = shapes_of("res_18", HEADS["ctdet"])
+    state = {key: tensor(np.zeros(shape if key.startswith("hm.") else len(shape) * (1,), np.float32)) for key, shape in keys.items()}
+    write_torch(tmp_path / "m.pth", state)
+    found = with_its_network(Choice(words={"dataset": "pascal"}), tmp_path / "m.pth")
+    assert found.words == {"arch": "res_18", "head_conv": 64, "dataset": "pascal"}
+    for typed in (Choice(words={"arch": "dla_34"}), Choice(yaml=YAML)):
+        assert with_its_network(typed, tmp_path / "m.pth") == typed
 
 
 def test_classes_without_names_have_to_be_named() -> None:

@@ -20,7 +20,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
     """Train; the exit code is 0, or 128 + the signal's number where one ended training early."""
     parser = parsing.make_parser("train", DESCRIPTION, program=program)
     arguments = parsing.parse(parser, "train", typed)
-    from centernet.experiment import choice, devices, processes, train  # here: --help must not wait for NNabla
+    from centernet.experiment import choice, devices, origin, processes, train  # here: --help must not wait for NNabla
+    from centernet.weights.torch_import import is_checkpoint
 
     count: int = vars(arguments).get("processes", 1)
     if count > 1 and not launch.is_launched():
@@ -31,12 +32,14 @@ def main(typed: Sequence[str], *, program: str) -> int:
         return launch.run_processes([sys.executable, "-m", "centernet", "train", *typed], count=count)
 
     given = vars(arguments)
-    chosen = parsing.choice(arguments)
+    chosen, path = parsing.choice(arguments), given.get("checkpoint")
+    if path is not None and is_checkpoint(path):
+        chosen = origin.with_its_network(chosen, path)
     experiment = choice.experiment(chosen)
     return train.train(
         experiment,
         output=given.get("output"),
-        start=train.Start(resume_from=given.get("resume_from"), checkpoint=given.get("checkpoint"), allow_partial="allow_partial" in given),
+        start=train.Start(resume_from=given.get("resume_from"), checkpoint=path, allow_partial="allow_partial" in given),
         extension=given.get("extension_module", "auto"),
         gpu=devices.gpu(given.get("gpus")),
     )

@@ -129,9 +129,7 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
         raise WeightsError(f"{source}: is {origin}: no detector by centre points, which has heads {CENTERS}, wh and reg")
     if choice.yaml is not None:
         return choice
-    words: dict[str, Any] = {} if "arch" in choice.words or "num_layers" in choice.words else {"arch": origin.architecture}
-    if origin.hidden_channels is not None:
-        words["head_conv"] = origin.hidden_channels
+    words = _network_words(choice, origin)
     keys: dict[str, Any] = {}
     if "dataset" not in choice.words:
         other = next((found for head, found in OTHER_TASKS.items() if head in origin.heads), None)
@@ -143,6 +141,22 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
         elif not {"data.root", "data.dataset.classes"} & choice.keys.keys() and not _sets_data(choice):
             raise ConfigError(f"{source}: a PyTorch checkpoint does not say what its {origin.num_classes} classes are; {NAME_THE_CLASSES}")
     return replace(choice, words={**words, **choice.words}, keys={**keys, **choice.keys})
+
+
+def with_its_network(choice: Choice, path: str | Path) -> Choice:
+    """What was typed, and where it names no network, that of the checkpoint a training starts from.
+
+    Raises:
+        WeightsError: no network was named, and the checkpoint cannot be read or is of none that is known.
+    """
+    if choice.yaml is not None or "arch" in choice.words or "num_layers" in choice.words:
+        return choice
+    return replace(choice, words={**_network_words(choice, identify(path)), **choice.words})
+
+
+def _network_words(choice: Choice, origin: Origin) -> dict[str, Any]:
+    words: dict[str, Any] = {} if "arch" in choice.words or "num_layers" in choice.words else {"arch": origin.architecture}
+    return words if origin.hidden_channels is None else {**words, "head_conv": origin.hidden_channels}
 
 
 def _sets_data(choice: Choice) -> bool:
