@@ -74,7 +74,6 @@ def workload(folder: Path, *, num_images: int, batch_size: int, communicator: Co
         "data.dataset.num_train": num_images,
         "data.dataset.num_val": 1,
         "train.batch_size": batch_size,
-        "train.global_batch_size": None,
     }
     config = choice.experiment(choice.Choice(yaml=ROOT / "cfg" / "quickstart.yaml", keys=keys))
     training, validation = batches.open_splits(config.data)
