@@ -98,6 +98,20 @@ def test_the_written_file_explains_itself_and_has_the_checkpoints_values(save: A
     assert lines[4].endswith("out.h5: res_18, 2 classes (cat, ...), input 64x64, NCHW, 3 input channels")
 
 
+def test_safetensors_are_converted_too(choice: Choice, tmp_path: Path) -> None:
+    state, header, start = state_of(narrow(HEADS)), {}, 0
+    for key, values in state.items():
+        kind = {"float32": "F32", "int64": "I64"}[values.dtype.name]
+        header[f"model.{key}"] = {"dtype": kind, "shape": list(values.shape), "data_offsets": [start, start + values.nbytes]}
+        start += values.nbytes
+    text = json.dumps(header).encode()
+    content = b"".join(values.tobytes() for values in state.values())
+    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + content)
+    said = convert_checkpoint(tmp_path / "model.safetensors", tmp_path / "out.h5", choice, Wish())
+    assert "missing   none" in said
+    np.testing.assert_array_equal(read_parameters(tmp_path / "out.h5").parameters["conv1/conv/W"], state["conv1.weight"])
+
+
 @only_zip
 def test_the_report_has_every_layer(save: Any, choice: Choice, tmp_path: Path) -> None:
     convert_checkpoint(save(state_of(narrow(HEADS))), tmp_path / "out.h5", choice, Wish(report=tmp_path / "report.json"))

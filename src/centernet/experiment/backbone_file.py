@@ -12,7 +12,7 @@ from centernet.experiment.checkpoints import import_backbone
 from centernet.experiment.origin import identify, name_of, network_of
 from centernet.models.network import Network
 from centernet.weights.layout import detect_layout
-from centernet.weights.pretrained import fill_backbone, find, published_file
+from centernet.weights.pretrained import fill_backbone, load_backbone, published_file
 from centernet.weights.store import read_parameters
 from centernet.weights.torch_import import is_checkpoint
 
@@ -32,27 +32,21 @@ def begin_with_backbone(network: Network, place: Path) -> str | None:
     Raises:
         WeightsError: the file is damaged or of another backbone, or is not there although it is published.
     """
-    path = _file_for(network, place)
-    if path is None:
+    name, expected, variables = network.pretrained_name, network.backbone_shapes(), network.parameters()
+    is_published = name is not None and published_file(place, name, detect_layout(expected) or "nchw") is not None
+    path = place if place.is_file() else None if is_published else _checkpoint_in(place, network)
+    if path is not None:
+        file = import_backbone(path, network)[0] if is_checkpoint(path) else read_parameters(path)
+        report = fill_backbone(file.parameters, variables, expected, name=name_of(network) or "the backbone", what=path)
+    elif name is None:
         return None
-    expected = network.backbone_shapes()
-    if is_checkpoint(path):
-        parameters = import_backbone(path, network)[0].parameters
     else:
-        parameters = read_parameters(path).parameters
-    report = fill_backbone(parameters, network.parameters(), expected, name=name_of(network) or "the backbone", what=path)
+        path, report = load_backbone(place, name, variables, expected)
     return f"{path}: {report}"
 
 
-def _file_for(network: Network, place: Path) -> Path | None:
-    if place.is_file():
-        return place
-    name, layout = network.pretrained_name, detect_layout(network.backbone_shapes()) or "nchw"
-    published = None if name is None else published_file(place, name, layout)
-    found = published or next((path for path in sorted(place.glob("*")) if is_checkpoint(path) and _is_for(path, network)), None)
-    if found is None and name is not None:
-        return find(place, name, layout)  # says what is missing
-    return found
+def _checkpoint_in(folder: Path, network: Network) -> Path | None:
+    return next((path for path in sorted(folder.glob("*")) if is_checkpoint(path) and _is_for(path, network)), None)
 
 
 def _is_for(path: Path, network: Network) -> bool:
