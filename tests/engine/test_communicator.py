@@ -7,7 +7,7 @@ import nnabla as nn
 import numpy as np
 import pytest
 
-from centernet.engine.communicator import Mpi, Single, create, ending_all
+from centernet.engine.communicator import Mpi, Single, _check_devices, create, ending_all
 from centernet.engine.launcher import local_rank
 from centernet.errors import CommunicationError, DataError
 
@@ -60,3 +60,9 @@ def test_processes_with_and_without_a_gpu_do_not_train_together() -> None:
     Mpi._check_kinds([(False, "a"), (False, "b")])
     with pytest.raises(CommunicationError, match="some of the 3 processes have a GPU and some have none: rank 1 on a, rank 2 on b;"):
         Mpi._check_kinds([(True, "a"), (False, "a"), (False, "b")])
+
+
+def test_a_gpu_that_nnablas_communicator_would_not_take_is_refused_on_all_ranks() -> None:
+    _check_devices([("a", "0"), ("a", "1"), ("b", "0"), ("b", "1")])
+    with pytest.raises(CommunicationError, match="rank 1 is to train on GPU 3 of a, but NNabla's communicator takes number 1"):
+        _check_devices([("a", "0"), ("a", "3"), ("b", "0")])

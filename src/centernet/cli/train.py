@@ -41,5 +41,5 @@ def main(typed: Sequence[str], *, program: str) -> int:
         output=given.get("output"),
         start=train.Start(resume_from=given.get("resume_from"), checkpoint=path, allow_partial="allow_partial" in given),
         extension=given.get("extension_module", "auto"),
-        gpu=devices.gpu(given.get("gpus")),
+        gpu=devices.take(given.get("gpus")),
     )

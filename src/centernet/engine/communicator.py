@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
+from centernet.engine.context import in_float
 from centernet.engine.joining import joining
 from centernet.engine.launcher import local_rank, num_started, rank
 from centernet.engine.watch import Watch
@@ -221,9 +222,13 @@ class Nccl(Mpi):
         import nnabla.communicators
 
         try:
-            self.core = nnabla.communicators.MultiProcessDataParallelCommunicator(context)
+            # In float32: sums of half-precision gradients overflow, and running statistics would lose their digits.
+            self.core = nnabla.communicators.MultiProcessDataParallelCommunicator(in_float(context))
+            _check_devices(self.gather((platform.node().partition(".")[0], context.device_id)))
             with joining("NCCL", seconds=timeout, rank=self.rank, size=self.size):
                 self.core.init()
+        except CommunicationError:
+            raise
         except Exception as error:  # NNabla raises RuntimeError, AttributeError or its own, by version and cause
             raise CommunicationError(
                 f"{self.size} processes were started together, but NNabla's multi-process communicator cannot be had: {error}; "
@@ -242,6 +247,35 @@ class Nccl(Mpi):
     def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
         """Sum, not mean: the losses are divided by the global batch's counts already."""
         return self.core.all_reduce_callback(list(gradients), PACK_SIZE, division=False)
+
+
+def _check_devices(places: Sequence[tuple[str, str]]) -> None:
+    """CommunicationError where NNabla's communicator would work on another GPU than a rank: it counts the ranks of a machine.
+
+    Args:
+        places: each rank's machine and GPU, as NNabla numbers them.
+    """
+    hosts = [host for host, _ in places]
+    for number, (host, device) in enumerate(places):
+        expected = hosts[:number].count(host)
+        if device != str(expected):
+            raise CommunicationError(
+                f"rank {number} is to train on GPU {device} of {host}, but NNabla's communicator takes number {expected} of those in "
+                "CUDA_VISIBLE_DEVICES; choose GPUs with that variable, for all processes of a machine alike, and leave --gpus out "
+                "(with Slurm: --gpus-per-node and --gpu-bind=none)"
+            )
+
+
+def connect(*, timeout: float = TIMEOUT) -> None:
+    """Connect the processes that were started together, if there are several; `create` does it too.
+
+    To be called before NNabla's extension for GPUs is loaded: that uses the MPI which is there already, or else another one.
+
+    Raises:
+        CommunicationError: MPI cannot be loaded.
+    """
+    if num_started() > 1:
+        _import_mpi(timeout)
 
 
 def create(context: Any | None = None, *, timeout: float = TIMEOUT) -> Communicator:

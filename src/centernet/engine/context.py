@@ -36,6 +36,11 @@ class Device:
         return self.extension != "cpu"
 
 
+def has_gpu_extension() -> bool:
+    """Whether NNabla's extension for GPUs is installed, whatever else is there."""
+    return cuda_libraries.is_extension_installed()
+
+
 def resolve(extension: Extension = "auto", *, gpu: int | None = 0, type_config: TypeConfig = "float") -> Device:
     """Choose the extension and the device.
 

@@ -36,12 +36,13 @@ EXIT_CODE = 3
 class Report:
     """How a main thread is. Seconds: in a collective operation (None: not in one); without a sign of life, and how many are granted.
 
-    doing, where: what it is at, in words, and in the source. host: its machine.
+    is_busy: it does compute, but without getting on. doing, where: what it is at, in words, and in the source. host: its machine.
     """
 
     waiting: float | None
     quiet: float
     granted: float
+    is_busy: bool
     doing: str
     where: str
     host: str
@@ -102,13 +103,15 @@ class Pulse:
         if seen != self._seen or cpu - self._cpu > LIVELY * (now - self._alive):
             self._seen, self._alive, self._cpu = seen, now, cpu
         quiet = now - self._alive
-        if self._turns >= TURNS and now - self._begun > max(granted, LONGEST * self._longest):
+        is_busy = self._turns >= TURNS and now - self._begun > max(granted, LONGEST * self._longest) >= quiet
+        if is_busy:
             quiet = now - self._begun  # it computes, but not what it did so far
         where = self._where() if quiet > self._timeout / 3 else ""
         return Report(
             waiting=None if waiting is None else now - waiting[1],
             quiet=quiet,
             granted=granted,
+            is_busy=is_busy,
             doing=doing if waiting is None else f"waiting for {waiting[0]}",
             where=where,
             host=platform.node(),
@@ -127,7 +130,8 @@ def verdict(heard: Mapping[int, tuple[float, Report]], *, size: int, timeout: fl
         heard: rank → seconds since it was heard last, and what it said; those who have said goodbye are not there.
         size: number of processes. timeout: seconds that silence is borne.
     """
-    for rank, (age, report) in heard.items():
+    # Who only seems to compute may be waiting inside a library, for one that is really gone: he is asked last.
+    for rank, (age, report) in sorted(heard.items(), key=lambda item: (item[1][0] <= timeout, item[1][1].is_busy)):
         name = f"rank {rank} of {size} on {report.host}"
         if age > timeout:
             reasons = "it is stopped, or its machine is down or cannot be reached"
@@ -157,7 +161,7 @@ class Watch:
         self._others = range(1, self._size) if self._rank == 0 else range(1)
         self._sent: dict[int, Any] = {}
         hosts = world.allgather(platform.node())
-        unheard = [Report(waiting=None, quiet=0.0, granted=timeout, doing="starting", where="", host=host) for host in hosts]
+        unheard = [Report(waiting=None, quiet=0.0, granted=timeout, is_busy=False, doing="starting", where="", host=host) for host in hosts]
         self._heard = {rank: (time.monotonic(), unheard[rank]) for rank in self._others}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)

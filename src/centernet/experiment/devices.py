@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from centernet.engine.context import gpu_of_process
-from centernet.experiment.processes import local_rank
+from centernet.experiment.processes import local_rank, num_started
 
 
 def gpu(gpus: Sequence[int] | None, *, index: int | None = None) -> int | None:
@@ -18,3 +19,16 @@ def gpu(gpus: Sequence[int] | None, *, index: int | None = None) -> int | None:
         DeviceError: there are more processes than GPUs listed.
     """
     return gpu_of_process(gpus, local_rank=local_rank() if index is None else index)
+
+
+def take(gpus: Sequence[int] | None) -> int | None:
+    """As `gpu`; but where several processes train together, those that `--gpus` lists become the visible ones, before CUDA looks.
+
+    NNabla's communicator gives the i-th process of a machine the i-th visible GPU, whatever else it is told.
+    """
+    own = gpu(gpus)
+    if own is None or gpus is None or num_started() == 1:
+        return own
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[number] if number < len(visible) else str(number) for number in gpus)
+    return local_rank()

@@ -20,7 +20,7 @@ from centernet.engine import launcher
 from centernet.engine.batch_norm import synchronised
 from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Communicator
-from centernet.engine.context import Device, Extension, check_libraries, resolve
+from centernet.engine.context import Device, Extension, check_libraries, has_gpu_extension, resolve
 from centernet.engine.curves import Curves
 from centernet.engine.evaluation import mean_losses
 from centernet.engine.monitors import CsvFile, SeriesFiles
@@ -93,7 +93,9 @@ def train(
     start = start or Start()
     if start.resume_from and (start.checkpoint or output is None):
         raise ConfigError("--resume-from needs the output folder of the training to go on with (-o), and excludes --checkpoint")
-    precision = config.train.precision
+    precision, timeout = config.train.precision, config.train.distributed.timeout_seconds
+    if has_gpu_extension():
+        communicators.connect(timeout=timeout)
     device = resolve(extension, gpu=gpu, type_config="half" if precision.compute == "half" else "float")
     if precision.channel_last and not device.is_gpu:
         raise DeviceError(
@@ -101,7 +103,7 @@ def train(
             "use the _fp configuration, or --set train.precision.channel_last=false"
         )
     libraries = check_libraries(device, gpu=gpu or 0, num_processes=launcher.num_started()) if device.is_gpu else []
-    communicator = communicators.create(device.context, timeout=config.train.distributed.timeout_seconds)
+    communicator = communicators.create(device.context, timeout=timeout)
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
     with communicators.ending_all(communicator), nn.context_scope(device.context):
