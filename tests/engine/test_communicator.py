@@ -7,7 +7,8 @@ import nnabla as nn
 import numpy as np
 import pytest
 
-from centernet.engine.communicator import Mpi, Single, _check_devices, create, ending_all
+from centernet.engine.communicator import Mpi, Single, _check_devices, create
+from centernet.engine.endings import ending_all
 from centernet.engine.launcher import local_rank
 from centernet.errors import CommunicationError, DataError
 

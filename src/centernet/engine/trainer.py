@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from centernet.engine.agreement import check_equal
 from centernet.engine.checkpoint import Checkpointer, Progress
-from centernet.engine.communicator import Communicator, ending_all
+from centernet.engine.communicator import Communicator
+from centernet.engine.endings import ending_all
 from centernet.engine.step import NonFiniteError, StepReport, TrainStep
 from centernet.errors import TrainingError
 from centernet.structures import Array

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from centernet.engine import communicator as communicators
 from centernet.engine import launcher
 from centernet.engine.communicator import Communicator
+from centernet.engine.endings import ending_all
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Processes:
 
     def ending_all(self) -> AbstractContextManager[None]:
         """An error of one process ends all of them."""
-        return communicators.ending_all(self.communicator)
+        return ending_all(self.communicator)
 
 
 def join() -> Processes:

@@ -22,6 +22,7 @@ from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Communicator
 from centernet.engine.context import Device, Extension, check_libraries, has_gpu_extension, resolve
 from centernet.engine.curves import Curves
+from centernet.engine.endings import ending_all
 from centernet.engine.evaluation import mean_losses
 from centernet.engine.monitors import CsvFile, SeriesFiles
 from centernet.engine.precision import LossScaler
@@ -106,7 +107,7 @@ def train(
     communicator = communicators.create(device.context, timeout=timeout)
     threads = 1 if communicator.size > 1 else None
     machine = Machine(precision="float32", extension=device.extension, gpu=gpu, threads=threads)
-    with communicators.ending_all(communicator), nn.context_scope(device.context):
+    with ending_all(communicator), nn.context_scope(device.context):
         folder = communicator.broadcast(output or default_folder(configuration.to_tree(config)))
         return _train(config, folder, start, Place(device=device, libraries=libraries, communicator=communicator, machine=machine))
 

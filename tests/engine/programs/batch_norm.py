@@ -5,7 +5,8 @@ import nnabla.functions as F
 import numpy as np
 
 from centernet.engine.batch_norm import synchronised
-from centernet.engine.communicator import create, ending_all
+from centernet.engine.communicator import create
+from centernet.engine.endings import ending_all
 
 communicator = create()
 rng = np.random.default_rng(3)

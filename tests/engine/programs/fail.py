@@ -4,7 +4,8 @@ import sys
 
 import toy
 
-from centernet.engine.communicator import create, ending_all
+from centernet.engine.communicator import create
+from centernet.engine.endings import ending_all
 from centernet.errors import DataError
 
 communicator = create()

@@ -9,8 +9,9 @@ import nnabla as nn
 import toy
 
 from centernet.engine import checkpoint
-from centernet.engine.communicator import create, ending_all
+from centernet.engine.communicator import create
 from centernet.engine.context import resolve
+from centernet.engine.endings import ending_all
 from centernet.engine.precision import LossScalingConfig
 
 communicator = create()

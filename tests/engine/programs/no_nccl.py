@@ -2,7 +2,8 @@
 
 import nnabla as nn
 
-from centernet.engine.communicator import Single, create, ending_all
+from centernet.engine.communicator import Single, create
+from centernet.engine.endings import ending_all
 
 with ending_all(Single()):
     create(nn.Context(["cudnn:float", "cuda:float", "cpu:float"], "CpuCachedArray", "0"))

@@ -3,7 +3,8 @@
 import numpy as np
 import toy
 
-from centernet.engine.communicator import create, ending_all
+from centernet.engine.communicator import create
+from centernet.engine.endings import ending_all
 from centernet.engine.precision import LossScalingConfig
 
 communicator = create()

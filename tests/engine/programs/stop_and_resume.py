@@ -9,7 +9,8 @@ import nnabla as nn
 import toy
 
 from centernet.engine import checkpoint
-from centernet.engine.communicator import create, ending_all
+from centernet.engine.communicator import create
+from centernet.engine.endings import ending_all
 
 communicator = create()
 folder = Path(sys.argv[1])

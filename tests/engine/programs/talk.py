@@ -3,7 +3,8 @@
 import nnabla as nn
 import numpy as np
 
-from centernet.engine.communicator import create, ending_all
+from centernet.engine.communicator import create
+from centernet.engine.endings import ending_all
 from centernet.engine.evaluation import evaluate
 from centernet.structures import Detections
 

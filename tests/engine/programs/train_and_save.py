@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import toy
 
-from centernet.engine.communicator import create, ending_all
+from centernet.engine.communicator import create
+from centernet.engine.endings import ending_all
 
 communicator = create()
 with ending_all(communicator):
