@@ -23,6 +23,7 @@ COMMANDS = {
     "weights": ("weights", "list and download the published parameter files"),
     "models": ("models", "list the networks: cost, weights, licence, published AP"),
     "graph": ("graph", "draw a network's structure as SVG"),
+    "doctor": ("doctor", "look at what is installed and at the machine: found, needed, cure"),
     "quickstart": ("quickstart", "render data, train, test, draw and export, to see that all works"),
 }
 

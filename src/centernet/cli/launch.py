@@ -32,13 +32,22 @@ def run_processes(command: Sequence[str], *, count: int) -> int:
     Raises:
         CommunicationError: there is no mpirun.
     """
-    arguments = [_mpirun(), "-n", str(count), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", *command]
-    environment = {**AS_ROOT, **ONE_THREAD, **os.environ, MARK: "1"}
+    arguments, environment = [*mpirun(count), *command], processes_environment()
     # A session of its own: a Ctrl-C in the terminal must not reach mpirun before it is translated.
     with _Translated() as signals, subprocess.Popen(arguments, env=environment, start_new_session=True) as process:
         signals.meant_for(process)
         code = process.wait()
     return 128 + signals.received[0] if code and signals.received else code
+
+
+def mpirun(count: int) -> list[str]:
+    """The program that starts `count` processes on this machine, and its arguments; CommunicationError where there is none."""
+    return [_mpirun(), "-n", str(count), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
+
+
+def processes_environment() -> dict[str, str]:
+    """The environment it is started in."""
+    return {**AS_ROOT, **ONE_THREAD, **os.environ, MARK: "1"}
 
 
 def is_launched() -> bool:

@@ -76,13 +76,18 @@ def check_libraries(device: Device, *, gpu: int, num_processes: int) -> list[str
     Raises:
         DeviceError: they do not; the text says what to install.
     """
-    cuda: Any = importlib.import_module("nnabla_ext.cuda")
-    found = cuda_versions.read(gpu=gpu, built_cuda=cuda.__cuda_version__, built_cudnn=cuda.__cudnn_version__)
+    found = library_versions(gpu=gpu)
     half = any(backend.endswith("half") for backend in device.context.backend)
     problems = cuda_versions.problems(found, half=half, num_processes=num_processes)
     if any(problem.stops for problem in problems):
         raise DeviceError("; ".join(problem.text for problem in problems if problem.stops))
     return [found.line(), *(f"warning: {problem.text}" for problem in problems)]
+
+
+def library_versions(*, gpu: int) -> cuda_versions.Versions:
+    """The GPU's, its driver's and those of the libraries that `resolve` loaded; `gpu`: as it was given."""
+    cuda: Any = importlib.import_module("nnabla_ext.cuda")
+    return cuda_versions.read(gpu=gpu, built_cuda=cuda.__cuda_version__, built_cudnn=cuda.__cudnn_version__)
 
 
 def in_float(context: nn.Context) -> nn.Context:
