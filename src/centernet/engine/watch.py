@@ -24,6 +24,7 @@ from typing import Any
 LIVELY = 0.01  # of a core: who computes less than that, computes nothing
 LONGEST = 20  # times its longest turn a main thread that does compute may take for one more
 TURNS = 3  # after so many it is known how long one takes
+STARTING = 1800.0  # seconds without a sign of life are granted before training: a download, or a lock that another rank holds
 DEADLOCK = 10  # times the usual patience, where all wait for each other
 FRAMES = 3  # of the stack are told, the innermost
 LAST = 4  # ranks that wait for their turn to speak
@@ -54,7 +55,7 @@ class Pulse:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._main = threading.main_thread().ident
-        self._beats, self._extra, self._doing = 0, DEADLOCK * timeout, "starting"
+        self._beats, self._extra, self._doing = 0, STARTING, "starting"
         self._waiting: tuple[str, float] | None = None
         self._begun, self._turns, self._longest = time.monotonic(), 0, 0.0
         self._seen = (-1, "")

@@ -40,6 +40,14 @@ def test_two_processes_of_batch_2_train_like_one_of_batch_4(
         np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4, err_msg=series)
 
 
+def test_what_makes_a_step_is_said_at_the_start(tiny: Any, centernet: Command, make_config: Callable[..., Path], tmp_path: Path) -> None:
+    schedule = {"base_lr": 1e-3, "scale_lr_from": 8, "warmup_epochs": 0}
+    config = make_config(tmp_path / "parts.yaml", epochs=1, accumulate=2, schedule=schedule, validate_losses=False, validate_ap=False)
+    ended = centernet("train", "--train-config", config, "--data_dir", tiny.data, "-o", tmp_path / "out")
+    said = "1 process(es), global batch 4 in 2 parts each, rate 0.0005 (0.001 for 8 images, scaled linearly)"
+    assert said in ended.out
+
+
 @pytest.mark.slow
 def test_with_synchronised_batch_norm_two_processes_of_batch_2_train_like_one_of_batch_4(
     tiny: Any, centernet: Command, script: Command, make_config: Callable[..., Path], tmp_path: Path
