@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from centernet.engine.communicator import Mpi, Single, _check_devices, create
-from centernet.engine.endings import ending_all
+from centernet.engine.endings import ending_all, is_out_of_memory
 from centernet.engine.launcher import local_rank
 from centernet.errors import CommunicationError, DataError
 
@@ -67,3 +67,17 @@ def test_a_gpu_that_nnablas_communicator_would_not_take_is_refused_on_all_ranks(
     _check_devices([("a", "0"), ("a", "1"), ("b", "0"), ("b", "1")])
     with pytest.raises(CommunicationError, match="rank 1 is to train on GPU 3 of a, but NNabla's communicator takes number 1"):
         _check_devices([("a", "0"), ("a", "3"), ("b", "0")])
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (MemoryError("Unable to allocate 8.00 TiB"), True),
+        (RuntimeError("memory error in alloc\nmemory.cpp:39\nFailed `this->alloc_impl()`: N4nbla9CpuMemoryE allocation failed.\n"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("value error in query"), False),
+        (OSError("out of memory"), False),
+    ],
+)
+def test_what_is_out_of_memory_is_recognised(error: Exception, is_memory: bool) -> None:
+    assert is_out_of_memory(error) == is_memory

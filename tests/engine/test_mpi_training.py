@@ -38,6 +38,15 @@ def test_two_processes_of_two_batches_of_one_image_equal_one_of_batch_4(mpirun: 
         np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_the_way_of_gpus_trains_as_that_of_cpus_with_a_stand_in_for_their_communicator(mpirun: Run, tmp_path: Path) -> None:
+    assert mpirun(1, "train_and_save.py", tmp_path / "1.npz").returncode == 0
+    ended = mpirun(2, "stand_in.py", tmp_path / "2.npz")
+    assert ended.returncode == 0, ended.stderr
+    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+    for name in one.files:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 def test_a_training_stopped_by_a_signal_resumes_bit_for_bit_in_two_processes(mpirun: Run, tmp_path: Path) -> None:
     ended = mpirun(2, "stop_and_resume.py", tmp_path)
     assert ended.returncode == 0, ended.stderr

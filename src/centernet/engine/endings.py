@@ -46,9 +46,8 @@ def _report(error: BaseException, communicator: Ranks) -> int:
     where = f"rank {communicator.rank} of {communicator.size}"
     if is_out_of_memory(error):
         cure = "lower train.batch_size (and raise train.accumulate), or data.input_size, or start fewer processes on a machine"
-        print(
-            f"error: {where} on {platform.node()} is out of memory ({str(error).strip() or type(error).__name__}); {cure}", file=sys.stderr
-        )
+        what = " ".join(str(error).split()) or type(error).__name__
+        print(f"error: {where} on {platform.node()} is out of memory ({what}); {cure}", file=sys.stderr)
         return TrainingError.exit_code
     if isinstance(error, CenterNetError):
         print(f"error: {error} ({where})", file=sys.stderr)
