@@ -1,7 +1,7 @@
 # `make quickstart` and `make test` are complete on a fresh machine; both set up .venv first. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow quickstart lint requirements bench
+.PHONY: help setup test test-slow quickstart lint requirements bench gpu-correct gpu-speed
 
 # EXTRAS=cuda120[,augment,int8,tensorboard,track,wandb]: more to install; ARGS="...": passed on to pytest or quickstart.
 EXTRAS ?=
@@ -38,6 +38,18 @@ lint: ## ruff and mypy
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy src/*.py src/tools benchmarks
+
+# PYTHON=...: an interpreter that has NNabla, its CUDA extension and requirements-gpu.txt; without it .venv gets the extra cuda120.
+GPU_PYTHON = $(or $(PYTHON),$(PYTHON_IN_VENV))
+GPU_SETUP = $(if $(PYTHON),true,$(SETUP) run "$(or $(EXTRAS),cuda120)")
+
+gpu-correct: ## on a GPU: whether it computes what it should, within eight minutes (exp/gpu); PYTHON=... uses that one
+	@$(GPU_SETUP)
+	@PYTHONPATH="$(CURDIR)/src$${PYTHONPATH:+:$$PYTHONPATH}" $(GPU_PYTHON) benchmarks/gpu_correct.py $(ARGS)
+
+gpu-speed: ## on a GPU: how fast it trains and detects, beside PyTorch, within eight minutes (exp/gpu); PYTHON=... uses that one
+	@$(GPU_SETUP)
+	@PYTHONPATH="$(CURDIR)/src$${PYTHONPATH:+:$$PYTHONPATH}" $(GPU_PYTHON) benchmarks/gpu_speed.py $(ARGS)
 
 bench: ## every script of benchmarks/, each ending in one JSON line per claim
 	@$(SETUP) dev

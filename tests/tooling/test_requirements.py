@@ -77,10 +77,15 @@ def test_every_extra_has_a_pinned_file(declared: dict[str, Any]) -> None:
         assert_satisfied(wanted, pins(f"requirements-{extra}.txt"))
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "requirements.txt"])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in ("requirements.txt", "requirements-gpu.txt")])
 def test_an_extra_never_changes_the_version_of_a_run_requirement(name: str) -> None:
     run, extra = pins("requirements.txt"), pins(name)
     assert {package: extra.get(package) for package in run} == run
+
+
+def test_the_gpu_programs_need_a_part_of_the_run_requirements_in_the_same_versions() -> None:
+    run, part = pins("requirements.txt"), pins("requirements-gpu.txt")
+    assert {package: run.get(package) for package in part} == part
 
 
 @pytest.mark.parametrize("name", FILES)
