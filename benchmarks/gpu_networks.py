@@ -23,13 +23,14 @@ from centernet.structures import ClassTable
 from centernet.tasks import ctdet
 from centernet.tasks.base import Task
 from centernet.weights import layout as layouts
-from gpu_parts import DeviceName
+from gpu_parts import DeviceName, Settings
 
 Arrays = dict[str, npt.NDArray[Any]]
 NETWORKS = ("resnet_18", "dlav0_34")
 NECK = {"resnet": ("deconv", 64), "dlav0": ("dlav0_up", 256)}  # and hidden channels of the heads
 FIRST_SCALE = 1024.0  # of the loss in half precision
 MAX_OBJECTS = 128
+SIDE, BATCH, STEPS = 512, 32, 20  # of measurements of speed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,3 +182,8 @@ def difference(found: Mapping[str, npt.NDArray[Any]], expected: Mapping[str, npt
     total = sum(float(np.square(found[key] - expected[key], dtype=np.float64).sum()) for key in expected)
     length = sum(float(np.square(expected[key], dtype=np.float64).sum()) for key in expected)
     return math.sqrt(total / length) if math.isfinite(total) else math.inf
+
+
+def sizes(settings: Settings) -> tuple[int, int, int]:
+    """(side, batch, steps) of a measurement of speed."""
+    return (32, 2, 1) if settings.quick else (SIDE, BATCH, STEPS)

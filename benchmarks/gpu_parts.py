@@ -6,6 +6,7 @@ A part that fails, runs out of memory, takes too long or dies hides none of the 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
@@ -193,8 +194,10 @@ def machine_facts(settings: Settings) -> dict[str, str]:
         card = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout.strip().splitlines()[0]
     except (OSError, IndexError, subprocess.TimeoutExpired):
         card = "unknown"
-    versions = cuda_versions.read(gpu=0, built_cuda="12.0", built_cudnn="8.8.0")
-    return {**facts, "card": card, "versions": versions.line()}
+    cuda = importlib.import_module("nnabla_ext.cuda")
+    versions = cuda_versions.read(gpu=0, built_cuda=cuda.__cuda_version__, built_cudnn=cuda.__cudnn_version__)
+    doubts = "; ".join(problem.text for problem in cuda_versions.problems(versions, half=True))
+    return {**facts, "card": card, "versions": versions.line(), **({"doubts": doubts} if doubts else {})}
 
 
 def as_table(title: str, facts: Mapping[str, str], done: Sequence[Mapping[str, Any]]) -> str:

@@ -13,10 +13,6 @@ Aims: half NHWC at least 1.8 times float32, and 0.8 times PyTorch; at most 3 % o
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -42,17 +38,16 @@ from centernet.models.color import network_input, normalized
 from centernet.models.network import Network
 from centernet.models.precision import in_float
 from centernet.tasks.base import Task
-from gpu_networks import Arrays, Kind, batch_of, make
+from gpu_beside import pytorch
+from gpu_networks import Arrays, Kind, batch_of, make, sizes
 from gpu_parts import Part, Row, Settings, Skipped, main
 from report import ROOT
 
-HERE = Path(__file__).resolve().parent
-CLASSES, SIDE, BATCH, STEPS = 80, 512, 32, 20
+CLASSES = 80
 LARGEST = 512  # no larger batch is tried
 MEAN, STD = (0.408, 0.447, 0.470), (0.289, 0.274, 0.278)
 OF_HALF, OF_PYTORCH, WAITING = 1.8, 0.8, 3.0
 MODES = {"float32": ({"NVIDIA_TF32_OVERRIDE": "0"}, False), "TF32": ({}, False), "half": ({}, True)}
-INHERITED = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")  # of this Python; another one has its own
 
 
 def kind_of(settings: Settings, *, half: bool) -> Kind:
@@ -60,11 +55,6 @@ def kind_of(settings: Settings, *, half: bool) -> Kind:
     if not half:
         return Kind(device=settings.device)
     return Kind(device=settings.device, compute="half", layout="nchw" if settings.device == "cpu" else "nhwc", channels=4)
-
-
-def sizes(settings: Settings) -> tuple[int, int, int]:
-    """(side, batch, steps)."""
-    return (32, 2, 1) if settings.quick else (SIDE, BATCH, STEPS)
 
 
 def losses_of(task: Task, network: Network) -> Callable[[dict[str, nn.Variable]], dict[str, nn.Variable]]:
@@ -261,52 +251,6 @@ def inference(name: str, mode: str) -> Callable[[Settings], list[Row]]:
                     session.run(pixels)
                 speed = size * count / (perf_counter() - started)
                 rows.append(Row(what=f"detect {name} {mode} batch {size}", value=speed, unit="images/s"))
-        return rows
-
-    return run
-
-
-def pytorch_python() -> tuple[str, dict[str, str]]:
-    """The interpreter that has PyTorch, and its environment: nothing of this one's."""
-    environment = {name: value for name, value in os.environ.items() if name not in INHERITED}
-    own = {str(Path(folder) / "bin") for folder in (sys.prefix, sys.base_prefix, os.environ.get("PYTHONHOME", sys.prefix))}
-    environment["PATH"] = os.pathsep.join(folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder not in own)
-    found = os.environ.get("CENTERNET_PYTORCH") or shutil.which("python3", path=environment["PATH"])
-    if found is None:
-        raise Skipped("no python3 beside this one: set CENTERNET_PYTORCH")
-    return found, environment
-
-
-def pytorch(name: str) -> Callable[[Settings], list[Row]]:
-    """A part that trains, and for ResNet-18 detects, in the other interpreter."""
-
-    def measured(settings: Settings, mode: str, batch: int, *, half: bool) -> dict[str, Any]:
-        python, environment = pytorch_python()
-        side, _, steps = sizes(settings)
-        given = {"network": name, "mode": mode, "half": half, "batch": batch, "side": max(side, 64), "steps": steps, "tf32": False}
-        given |= {"device": "cpu" if settings.device == "cpu" else "cuda"}
-        command = [python, "-c", "import gpu_pytorch; gpu_pytorch.answer()", json.dumps(given)]
-        ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE)
-        if "No module named 'torch'" in ended.stderr:
-            raise Skipped(f"{python} has no PyTorch: set CENTERNET_PYTORCH")
-        if ended.returncode:
-            raise RuntimeError((ended.stderr.strip().splitlines() or ["no output"])[-1])
-        answer: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
-        return answer
-
-    def run(settings: Settings) -> list[Row]:
-        _, batch, _ = sizes(settings)
-        rows = []
-        for half in (True,) if settings.quick else (True, False):
-            type_ = "half" if half else "float32"
-            found = measured(settings, "train", batch, half=half)
-            version = f"images/s, PyTorch {found['version']}"
-            rows.append(Row(what=f"PyTorch train {name} {type_}", value=found["images_per_second"], unit=version))
-            rows.append(Row(what=f"PyTorch train {name} {type_} memory at batch {batch}", value=found["memory"], unit="GB"))
-        if name == "resnet_18" and not settings.quick:
-            for size in (1, batch):
-                found = measured(settings, "infer", size, half=True)
-                rows.append(Row(what=f"PyTorch detect {name} half batch {size}", value=found["images_per_second"], unit="images/s"))
         return rows
 
     return run
