@@ -122,6 +122,7 @@ class DeviceGradients:
         self._gradients = [parameter.grad for parameter in parameters]
         self._statistics = [statistic.data for statistic in statistics]
         self._kept: list[nn.NdArray] = []
+        self._squares: nn.Variable | None = None
         self._reduced_by_backward = False
 
     def clear(self) -> None:
@@ -146,17 +147,19 @@ class DeviceGradients:
 
         Where squares overflow even so, once more with all gradients divided by the largest.
         """
+        if self._squares is None:
+            self._squares = _sum_of_squares(self._gradients)  # once: to make hundreds of functions takes longer than to run them
+        self._squares.forward(clear_buffer=True)
+        total = float(self._squares.d)
+        if not math.isinf(total):
+            return math.sqrt(total) if total >= 0 else math.nan
         with nn.auto_forward(), nn.context_scope(in_float(nn.get_current_context())):
-            total = self._sum_of_squares(self._gradients)
-            if not math.isinf(total):
-                return math.sqrt(total) if total >= 0 else math.nan
             largest = float(F.max(F.stack(*(F.max(F.abs(gradient)) for gradient in self._gradients))).data)
             if not math.isfinite(largest):
                 return math.inf
-            return largest * math.sqrt(self._sum_of_squares([gradient / largest for gradient in self._gradients]))
-
-    def _sum_of_squares(self, gradients: Sequence[nn.NdArray]) -> float:
-        return float(F.sum(F.stack(*(F.sum(gradient * gradient) for gradient in gradients))).data)
+            divided = _sum_of_squares([gradient / largest for gradient in self._gradients])
+        divided.forward()
+        return largest * math.sqrt(float(divided.d))
 
     def scale(self, factor: float) -> None:
         """NNabla's own."""
@@ -177,6 +180,18 @@ class DeviceGradients:
         """Copied back."""
         for kept, statistic in zip(self._kept, self._statistics, strict=True):
             statistic.copy_from(kept)
+
+
+def _sum_of_squares(arrays: Sequence[nn.NdArray]) -> nn.Variable:
+    """The graph that computes it, in float32, from what the arrays hold then."""
+    with nn.auto_forward(False), nn.context_scope(in_float(nn.get_current_context())):
+        parts = []
+        for array in arrays:
+            variable = nn.Variable(array.shape)
+            variable.data = array
+            variable.persistent = True  # else clear_buffer clears it
+            parts.append(F.sum(F.mul2(variable, variable)))
+        return F.sum(F.stack(*parts))
 
 
 def is_plain_cpu(context: Any) -> bool:
