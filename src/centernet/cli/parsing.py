@@ -82,13 +82,14 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
     from centernet.experiment.choice import task_names  # here: --help must not wait for what it imports
 
     known = task_names()
+    tasks = [word for word in arguments.words if word in known or re.fullmatch(r"[\w.]+:\w+", word)]  # module:name is a task of one's own
     for word in arguments.words:
         is_file = command == "export" and bool(Path(word).suffix)  # the family's `centernet export FILE`
-        if word not in known and not is_file:
+        if word not in tasks and not is_file:
             if command == "demo" and Path(word).is_file():
                 raise ConfigError(f"--demo takes one image or pattern, found '{word}' too; put a pattern in quotes: --demo 'folder/*.jpg'")
             raise ConfigError(f"'{word}' is not a task{did_you_mean(word, known)}")
-    arguments.task = next((word for word in arguments.words if word in known), None)
+    arguments.task = next(iter(tasks), None)
     official.settle(arguments, command)
     return arguments
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from centernet import config
+from centernet import config, plugins
 from centernet.config import Tree
 from centernet.errors import ConfigError, did_you_mean
 from centernet.models import architectures
@@ -125,7 +125,7 @@ def _architecture_words(model: Mapping[str, Any]) -> dict[str, Any]:
     if found is not None:
         word = next((word for word, family in PREDECESSORS.items() if family == found.family), found.family)
         return {"arch": word, "num_layers": found.num_layers}
-    parts = [model.get(part, {}).get("name") for part in ("backbone", "neck")]
+    parts = [plugins.short_name(model.get(part, {}).get("name") or "") for part in ("backbone", "neck")]
     return {"arch": "_".join(filter(None, parts)) or None, "num_layers": model.get("backbone", {}).get("num_layers")}
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from centernet import plugins
 from centernet.errors import OutputError
 from centernet.experiment import family
 
@@ -17,7 +18,7 @@ def default_folder(experiment: Mapping[str, Any]) -> Path:
     """`exp/{task}_{dataset}_{arch}_{layers}_{time}` below the current folder, for an experiment's tree."""
     now = datetime.now().strftime("%Y%m%d%H%M%S")
     parts = [experiment.get("task", {}).get("name"), family.words(experiment)["dataset"], family.short_name(experiment), now]
-    return Path("exp") / "_".join(str(part) for part in parts if part)
+    return Path("exp") / "_".join(plugins.short_name(str(part)) for part in parts if part)
 
 
 def make_folder(folder: Path) -> Path:
