@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +99,26 @@ def test_a_rank_that_never_joins_ends_all_and_is_named(mpirun: Run, tmp_path: Pa
     assert ended.returncode == 128 + signal.SIGKILL
     assert "error: rank 0 of 2 waited " in ended.stderr
     assert said in ended.stderr
+
+
+@pytest.mark.slow
+def test_processes_that_are_all_stopped_for_a_while_go_on(start_mpirun: Callable[..., Any], tmp_path: Path) -> None:
+    """As by Ctrl-Z, for longer than a process may be silent."""
+    with start_mpirun(2, "pause.py", tmp_path) as process:
+        try:
+            while not all((tmp_path / name).exists() for name in "01") and process.poll() is None:
+                time.sleep(0.05)
+            numbers = [int((tmp_path / name).read_text()) for name in "01"]
+            for number in numbers:
+                os.kill(number, signal.SIGSTOP)
+            time.sleep(16)
+            for number in numbers:
+                os.kill(number, signal.SIGCONT)
+                (tmp_path / "01"[numbers.index(number)]).unlink()
+            while not all((tmp_path / name).exists() for name in "01") and process.poll() is None:
+                time.sleep(0.05)
+            os.kill(numbers[1], signal.SIGTERM)
+            _, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGTERM, stderr

@@ -124,6 +124,18 @@ def test_the_time_waited_for_others_is_nobodys_own(clock: Clock) -> None:
         assert not is_hung(clock.after(pulse, 40, cpu=1.0))
 
 
+def test_the_time_a_process_was_stopped_does_not_count(clock: Clock) -> None:
+    pulse = Pulse(TIMEOUT)
+    with pulse.doing("training"):
+        for _ in range(4):
+            clock.after(pulse, 1, cpu=1.0)
+            pulse.beat()
+        clock.now += 3600
+        pulse.excuse(clock.now)
+        assert not is_hung(clock.after(pulse, 45))
+        assert is_hung(clock.after(pulse, 2))
+
+
 def test_more_time_is_granted_where_it_is_asked_for(clock: Clock) -> None:
     pulse = Pulse(TIMEOUT)
     with pulse.doing("training"), pulse.doing("waiting for data", extra=120.0):

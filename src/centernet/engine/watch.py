@@ -88,6 +88,10 @@ class Pulse:
         finally:
             self._beats, self._begun, self._waiting = self._beats + 1, time.monotonic(), None
 
+    def excuse(self, now: float) -> None:
+        """This process was stopped for a while, or got no turn: that time does not count."""
+        self._alive = self._begun = now
+
     def _lap(self) -> None:
         now = time.monotonic()
         self._longest = max(self._longest, now - self._begun)
@@ -164,6 +168,7 @@ class Watch:
         hosts = world.allgather(platform.node())
         unheard = [Report(waiting=None, quiet=0.0, granted=timeout, is_busy=False, doing="starting", where="", host=host) for host in hosts]
         self._heard = {rank: (time.monotonic(), unheard[rank]) for rank in self._others}
+        self._looked = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
@@ -187,6 +192,10 @@ class Watch:
 
     def _look(self) -> str | None:
         now = time.monotonic()
+        if now - self._looked > self._timeout / 3:  # Ctrl-Z, a machine that slept: the others are not to blame either
+            self.pulse.excuse(now)
+            self._heard = {rank: (now, report) for rank, (_, report) in self._heard.items()}
+        self._looked = now
         own = self.pulse.report(now=now, cpu=time.process_time() - time.thread_time())
         for rank in self._others:
             self._send(rank, own)

@@ -128,7 +128,7 @@ def test_hosts_whose_ports_are_closed_to_each_other_do_not_wait_for_ever(hosts: 
     output = tmp_path / "out"
     output.mkdir()
     closed = ("--mca", "btl_tcp_if_include", "lo")
-    ended = hosts.mpirun(*closed, sys.executable, PROGRAMS / "faults.py", output, "none", 0, processes=2, own=output)
+    ended = hosts.mpirun(*closed, sys.executable, PROGRAMS / "faults.py", output, "closed", 0, processes=2, own=output)
     assert ended.returncode == 128 + signal.SIGKILL
     assert "error: rank 0 of 2 waited" in ended.stderr
     assert "another machine's are missing, or its ports are closed" in ended.stderr
