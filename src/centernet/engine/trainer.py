@@ -124,7 +124,8 @@ class Trainer:
             while progress.epoch < self.num_epochs:
                 progress = self._train_epoch(progress)
                 if not progress.batch:
-                    progress = self._finish_epoch(progress)
+                    with self.communicator.doing("ending an epoch", extra=WRITING):  # curves and tables, perhaps on a slow disk
+                        progress = self._finish_epoch(progress)
                 number = self._stopped()
                 if number is not None:
                     self._save(progress)
