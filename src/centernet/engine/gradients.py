@@ -121,7 +121,7 @@ class DeviceGradients:
         self._communicator = communicator
         self._gradients = [parameter.grad for parameter in parameters]
         self._statistics = [statistic.data for statistic in statistics]
-        self._kept: list[nn.NdArray] = []
+        self._kept: nn.Variable | None = None
         self._squares: nn.Variable | None = None
         self._reduced_by_backward = False
 
@@ -170,28 +170,40 @@ class DeviceGradients:
         self._communicator.average(self._statistics)
 
     def keep_statistics(self) -> None:
-        """Copies on the device."""
-        if not self._kept:
-            self._kept = [nn.NdArray(statistic.shape) for statistic in self._statistics]
-        for kept, statistic in zip(self._kept, self._statistics, strict=True):
-            kept.copy_from(statistic)
+        """One copy of all on the device; to copy hundreds one by one would take longer than some of a step's layers."""
+        if self._statistics and self._kept is None:
+            self._kept = _joined(self._statistics)
+        if self._kept is not None:
+            self._kept.forward()
 
     def restore_statistics(self) -> None:
-        """Copied back."""
-        for kept, statistic in zip(self._kept, self._statistics, strict=True):
-            statistic.copy_from(kept)
+        """Copied back, through the host: it happens seldom."""
+        values, start = self._kept.d if self._kept is not None else np.zeros(0, np.float32), 0
+        for statistic in self._statistics:
+            size = math.prod(statistic.shape)
+            statistic.cast(np.float32)[...] = values[start : start + size].reshape(statistic.shape)
+            start += size
+
+
+def _joined(arrays: Sequence[nn.NdArray]) -> nn.Variable:
+    """The graph that copies what float32 arrays hold then into one, (n,)."""
+    with nn.auto_forward(False), nn.context_scope(in_float(nn.get_current_context())):
+        parts = [F.reshape(variable, (-1,), inplace=False) for variable in map(_holding, arrays)]
+        return F.concatenate(*parts, axis=0) if len(parts) > 1 else parts[0]
 
 
 def _sum_of_squares(arrays: Sequence[nn.NdArray]) -> nn.Variable:
     """The graph that computes it, in float32, from what the arrays hold then."""
     with nn.auto_forward(False), nn.context_scope(in_float(nn.get_current_context())):
-        parts = []
-        for array in arrays:
-            variable = nn.Variable(array.shape)
-            variable.data = array
-            variable.persistent = True  # else clear_buffer clears it
-            parts.append(F.sum(F.mul2(variable, variable)))
-        return F.sum(F.stack(*parts))
+        return F.sum(F.stack(*(F.sum(F.mul2(variable, variable)) for variable in map(_holding, arrays))))
+
+
+def _holding(array: nn.NdArray) -> nn.Variable:
+    """A variable on an array that is there already."""
+    variable = nn.Variable(array.shape)
+    variable.data = array
+    variable.persistent = True  # else clear_buffer clears it
+    return variable
 
 
 def is_plain_cpu(context: Any) -> bool:
