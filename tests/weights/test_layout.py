@@ -125,3 +125,13 @@ def test_what_cannot_be_converted_says_why() -> None:
         pad_input_channels({"w": np.ones(3)}, "nchw")
     with pytest.raises(WeightsError, match=r"found shape \(8, 7, 7, 3\)"):
         drop_input_channel(to_nhwc(network()), "nchw")
+
+
+def test_the_first_convolution_of_an_unknown_network_is_the_only_one_that_can_be_it() -> None:
+    parameters = {"stem/conv/W": np.ones((8, 3, 3, 3), np.float32), "level1/conv/W": np.ones((8, 8, 3, 3), np.float32)}
+    padded = convert(parameters, channels=4)
+    assert padded["stem/conv/W"].shape == (8, 4, 3, 3)
+    assert convert(padded, channels=3)["stem/conv/W"].shape == (8, 3, 3, 3)
+    parameters["other/conv/W"] = np.ones((8, 4, 3, 3), np.float32)
+    with pytest.raises(WeightsError, match="is not there, and 2 have 3 or 4 input channels: stem/conv/W, other/conv/W"):
+        convert(parameters, channels=4)

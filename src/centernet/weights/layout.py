@@ -139,10 +139,14 @@ def _input_axis(layout: Layout) -> int:
 
 
 def _input_kernel(parameters: Mapping[str, Array], layout: Layout) -> tuple[str, int]:
-    """Its name and the axis of its input channels."""
+    """Its name and the axis of its input channels; in a network of another family the only kernel that can be the one."""
     name, axis = input_kernel(parameters), _input_axis(layout)
     if name is None:
-        raise WeightsError(f"the first convolution, one of {', '.join(map(repr, INPUT_KERNELS))}, is not there")
+        fitting = [name for name, values in parameters.items() if name.endswith("/W") and values.ndim == 4 and values.shape[axis] in (3, 4)]
+        if len(fitting) != 1:
+            several = f", and {len(fitting)} have 3 or 4 input channels: {', '.join(fitting)}" if fitting else ""
+            raise WeightsError(f"the first convolution, one of {', '.join(map(repr, INPUT_KERNELS))}, is not there{several}")
+        (name,) = fitting
     shape = parameters[name].shape
     if len(shape) != 4 or shape[axis] not in (3, 4):
         raise WeightsError(f"'{name}': expected a kernel of 3 or 4 input channels ({layout}), found shape {shape}")
