@@ -195,7 +195,8 @@ def _joined(arrays: Sequence[nn.NdArray]) -> nn.Variable:
 def _sum_of_squares(arrays: Sequence[nn.NdArray]) -> nn.Variable:
     """The graph that computes it, in float32, from what the arrays hold then."""
     with nn.auto_forward(False), nn.context_scope(in_float(nn.get_current_context())):
-        return F.sum(F.stack(*(F.sum(F.mul2(variable, variable)) for variable in map(_holding, arrays))))
+        joined = _joined(arrays)  # two functions on all of them, not two on each
+        return F.sum(F.mul2(joined, joined))
 
 
 def _holding(array: nn.NdArray) -> nn.Variable:
