@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from centernet.geometry.boxes import iou_matrix
-from centernet.geometry.gaussian import draw_gaussian, gaussian_radius, gaussian_radius_fixed
+from centernet.geometry.gaussian import Elliptic, Fixed, draw_gaussian, gaussian_radius, gaussian_radius_fixed
 
 sides = st.floats(0.1, 300)
 overlaps = st.sampled_from([0.3, 0.5, 0.7, 0.9])
@@ -74,3 +74,34 @@ def test_a_peak_is_drawn_into_one_channel_of_a_channel_last_map() -> None:
 def test_a_negative_radius_is_refused() -> None:
     with pytest.raises(ValueError, match="radius is -1"):
         draw_gaussian(np.zeros((3, 3), np.float32), (1, 1), -1)
+
+
+@given(st.integers(-6, 14), st.integers(-6, 12), st.integers(0, 7), st.integers(0, 7))
+def test_an_ellipse_equals_the_formula_cell_by_cell(x: int, y: int, across: int, down: int) -> None:
+    heatmap = np.full((8, 10), 0.25, np.float32)
+    draw_gaussian(heatmap, (x, y), (across, down))
+    for row, column in np.ndindex(8, 10):
+        parts = [(column - x) / (2 * across + 1), (row - y) / (2 * down + 1)]
+        is_inside = abs(column - x) <= across and abs(row - y) <= down
+        value = math.exp(-18 * sum(part**2 for part in parts)) if is_inside else 0
+        assert heatmap[row, column] == pytest.approx(max(0.25, value), abs=1e-6)
+
+
+def test_an_ellipse_of_equal_radii_is_the_round_peak() -> None:
+    for radius in range(6):
+        one, other = np.zeros((2, 9, 12), np.float32)
+        draw_gaussian(one, (4, 3), radius)
+        draw_gaussian(other, (4, 3), (radius, radius))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_radii_of_ellipses_and_fixed_peaks() -> None:
+    assert Elliptic(0.5).radii(10, 20) == (5, 2)  # 2.5 is truncated
+    assert Elliptic().radii(0.1, 40) == (10, 0)
+    assert Fixed(3).radii(100, 1) == (3, 3)
+
+
+@pytest.mark.parametrize("radius", [(-1, 2), (2, -1)])
+def test_a_negative_radius_of_an_ellipse_is_refused(radius: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="expected >= 0"):
+        draw_gaussian(np.zeros((4, 4)), (1, 1), radius)

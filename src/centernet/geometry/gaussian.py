@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -57,38 +58,85 @@ def gaussian_radius_fixed(height: float, width: float, min_overlap: float = 0.7)
     return max(0.0, min(inside_out, inwards, outwards))
 
 
-def draw_gaussian(heatmap: Array, center: tuple[int, int], radius: int) -> None:
+@dataclass(frozen=True)
+class Elliptic:
+    """A peak as wide and as high as its box (Liu et al. 2020, Training-Time-Friendly Network, arXiv:1909.00700, section 3.2).
+
+    alpha: the peak reaches this part of the way from the centre to the box's sides, in (0, 1].
+    """
+
+    alpha: float = 0.54
+
+    def radii(self, height: float, width: float) -> tuple[int, int]:
+        """How far the peak of a box of (height, width) cells reaches (across, down), in whole cells."""
+        return int(width / 2 * self.alpha), int(height / 2 * self.alpha)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A peak of the same radius for every box, in whole cells, >= 0."""
+
+    radius: int = 2
+
+    def radii(self, height: float, width: float) -> tuple[int, int]:
+        """As `Elliptic.radii`, whatever the box."""
+        return self.radius, self.radius
+
+
+def draw_gaussian(heatmap: Array, center: tuple[int, int], radius: int | tuple[int, int]) -> None:
     """Draw one object's peak into a heatmap, in place; where peaks meet, the higher value stays.
 
-    The peak is exp(-d^2 / (2 sigma^2)) with sigma = (2 radius + 1) / 6 (Zhou et al. 2019, Objects as Points,
-    arXiv:1904.07850, section 3; the width is CornerNet's), cut to the square of side 2 radius + 1.
+    The peak is exp(-x^2 / (2 sigma_x^2) - y^2 / (2 sigma_y^2)) with sigma = (2 radius + 1) / 6 (Zhou et al. 2019, Objects as
+    Points, arXiv:1904.07850, section 3; the width is CornerNet's), cut to the rectangle of sides 2 radius + 1.
 
     Args:
         heatmap: (H, W) floating, one class, in [0, 1]; changed in place.
-        center: (x, y), the cell of the object, where the value becomes exactly 1. The part of the square outside the map is cut off.
-        radius: in cells, >= 0; 0 marks the one cell.
+        center: (x, y), the cell of the object, where the value becomes exactly 1. The part of the rectangle outside the map is cut off.
+        radius: in cells, >= 0, one for both directions or (across, down); 0 marks the one cell.
 
     Raises:
         ValueError: the radius is negative.
     """
-    if radius < 0:
+    peak, rows, columns = gaussian_window(heatmap.shape, center, radius, heatmap.dtype)
+    window = heatmap[rows, columns]
+    np.maximum(window, peak, out=window)
+
+
+def gaussian_window(
+    shape: tuple[int, ...], center: tuple[int, int], radius: int | tuple[int, int], dtype: npt.DTypeLike = np.float32
+) -> tuple[Array, slice, slice]:
+    """The part of `draw_gaussian`'s peak that lies on a map of `shape` (H, W), and the rows and columns it takes there.
+
+    Raises:
+        ValueError: the radius is negative.
+    """
+    (x, y), (across, down) = center, (radius, radius) if isinstance(radius, int) else radius
+    if across < 0 or down < 0:
         raise ValueError(f"radius is {radius}, expected >= 0")
-    x, y = center
-    height, width = heatmap.shape
-    top, bottom = max(y - radius, 0), min(y + radius + 1, height)
-    left, right = max(x - radius, 0), min(x + radius + 1, width)
+    height, width = shape
+    top, bottom = max(y - down, 0), min(y + down + 1, height)
+    left, right = max(x - across, 0), min(x + across + 1, width)
     if top >= bottom or left >= right:
-        return
-    peak = _peak(radius, heatmap.dtype)
-    window = heatmap[top:bottom, left:right]
-    np.maximum(window, peak[top - y + radius : bottom - y + radius, left - x + radius : right - x + radius], out=window)
+        return np.zeros((0, 0), dtype), slice(0, 0), slice(0, 0)
+    peak = _round_peak(across, np.dtype(dtype)) if across == down else _peak(across, down, np.dtype(dtype))
+    return peak[top - y + down : bottom - y + down, left - x + across : right - x + across], slice(top, bottom), slice(left, right)
 
 
 @lru_cache(maxsize=128)
-def _peak(radius: int, dtype: np.dtype[Any]) -> Array:
-    """(2 radius + 1, 2 radius + 1), the whole peak; not to be written to."""
-    distance = np.arange(-radius, radius + 1)
-    profile = np.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
-    peak: Array = np.multiply.outer(profile, profile).astype(dtype)
+def _round_peak(radius: int, dtype: np.dtype[Any]) -> Array:
+    return _peak(radius, radius, dtype)
+
+
+def _peak(across: int, down: int, dtype: np.dtype[Any]) -> Array:
+    """(2 down + 1, 2 across + 1), the whole peak; not to be written to."""
+    peak: Array = np.multiply.outer(_profile(down), _profile(across)).astype(dtype)
     peak.flags.writeable = False
     return peak
+
+
+@lru_cache(maxsize=512)
+def _profile(radius: int) -> Array:
+    """(2 radius + 1,), the peak along one direction."""
+    distance = np.arange(-radius, radius + 1)
+    profile: Array = np.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
+    return profile
