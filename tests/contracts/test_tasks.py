@@ -9,11 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import get_args
+from typing import Any, get_args
 
 import nnabla as nn
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from centernet import plugins
 from centernet.geometry.nms import SoftNms
@@ -40,13 +41,25 @@ def load_twin(name: str) -> ModuleType:
     return module
 
 
+def config_of(name: str) -> Any:
+    """The configuration of `task` or of `task variant`, where the twin names variants."""
+    task, _, variant = name.partition(" ")
+    options = load_twin(task).VARIANTS[variant] if variant else {}
+    return TypeAdapter(plugins.load("centernet.tasks", task).Config).validate_python(options)
+
+
 def make(name: str, layout: Layout = "nchw") -> Task:
-    module = plugins.load("centernet.tasks", name)
-    task: Task = module.build(module.Config(), CLASSES, layout=layout)
+    task: Task = plugins.load("centernet.tasks", name.partition(" ")[0]).build(config_of(name), CLASSES, layout=layout)
     return task
 
 
-@pytest.fixture(params=plugins.names("centernet.tasks"))
+def cases() -> list[str]:
+    """Every task, and its variants."""
+    tasks = plugins.names("centernet.tasks")
+    return [*tasks, *(f"{task} {variant}" for task in tasks for variant in getattr(load_twin(task), "VARIANTS", ()))]
+
+
+@pytest.fixture(params=cases())
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -107,7 +120,7 @@ def assert_finds(detections: Detections, wanted: Sample, *, atol: float = 1e-3) 
 
 
 def test_a_task_is_named_as_its_folder_and_names_its_heads_and_losses_once(task: Task, name: str) -> None:
-    assert task.name == name
+    assert task.name == name.partition(" ")[0]
     assert len({head.scope for head in task.heads.values()}) == len(task.heads)
     losses = losses_of(task, random_maps(task, 1), batch_of(task, sample()))
     assert set(losses) == set(task.loss_weights) == set(task.published_names)
@@ -157,7 +170,7 @@ def test_losses_of_images_without_objects_are_finite_and_do_not_pull_at_regressi
 
 def test_losses_equal_their_slow_twin(task: Task, name: str) -> None:
     targets, maps = batch_of(task, sample(), sample(()), sample(BOXES[:1])), random_maps(task, 3)
-    expected = load_twin(name).losses(maps, targets)
+    expected = load_twin(name.partition(" ")[0]).losses(maps, targets, config_of(name))
     for loss, value in losses_of(task, maps, targets).items():
         np.testing.assert_allclose(value, expected[loss], err_msg=loss, **TOLERANCE)
 

@@ -2,9 +2,17 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
 
+from centernet import config as configuration
 from centernet import plugins
+from centernet.errors import ConfigError
 from centernet.tasks.ctdet import Config
+
+
+@dataclass(frozen=True)
+class Sections:
+    task: plugins.plugin_config("centernet.tasks")  # type: ignore[valid-type]
 
 
 def test_defaults_are_the_published_models() -> None:
@@ -23,3 +31,30 @@ def test_impossible_values_and_unknown_keys_are_refused(wrong: dict[str, object]
 
 def test_the_configuration_belongs_to_its_folder() -> None:
     assert plugins.name_of(Config()) == "ctdet"
+
+
+def test_the_new_root_was_once_called_otherwise() -> None:
+    assert Config(radius="corrected").radius == Config(radius="cornernet_fixed").radius == "cornernet_fixed"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key", "said"),
+    [
+        ({"boxes": {"form": "ltrb"}, "loss": {"relative_size": True}}, "task", "loss.relative_size divides by sizes"),
+        ({"boxes": {"form": "ltrb"}, "offset_weight": 0.5}, "task", "a head that boxes.form ltrb does not have"),
+        ({"boxes": {"form": "ltrb"}, "loss": {"offset": "smooth_l1"}}, "task", "a head that boxes.form ltrb does not have"),
+        ({"boxes": {"form": "ltrb", "per_class": True}}, "task.boxes", "per_class is for sizes"),
+        ({"boxes": {"at": "3x3", "per_class": True}}, "task.boxes", "expected at: center, found 3x3"),
+        ({"boxes": {"at": "heatmap"}, "loss": {"boxes": "giou"}}, "task", "loss.boxes is giou, expected l1 or smooth_l1"),
+        ({"loss": {"boxes": "giou", "relative_size": True}}, "task.loss", "found giou, which depends on no scale"),
+        ({"boxes": {"at": "centre"}}, "task.boxes.at", "'center', '3x3', 'gaussian' or 'heatmap'"),
+        ({"boxes": {"frm": "ltrb"}}, "task.boxes.frm", "unknown key; did you mean 'form'"),
+        ({"loss": {"boxes": "eiou"}}, "task.loss.boxes", "found 'eiou'"),
+        ({"alpha": 0}, "task.alpha", "greater than 0"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_key(wrong: dict[str, object], key: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        configuration.validate(Sections, {"task": {"name": "ctdet", **wrong}}, source="x.yaml")
+    assert str(refused.value).startswith(f"x.yaml: {key}: ")
+    assert said in str(refused.value)

@@ -159,3 +159,33 @@ def test_decoded_arrays_of_any_type_are_read() -> None:
     found = read_decoded(arrays)
     assert [len(d) for d in found] == [3, 3]
     assert found[0].class_ids.tolist() == [2, 2, 2]
+
+
+def test_distances_decode_from_the_middle_of_the_cell() -> None:
+    heatmap, ltrb = np.full((1, 2, 4, 5), -9, np.float32), np.zeros((1, 4, 4, 5), np.float32)
+    heatmap[0, 1, 2, 3], ltrb[0, :, 2, 3] = 3, [1, 0.5, 2, -0.25]
+    (found,) = decode_centers({"heatmap": heatmap, "ltrb": ltrb}, k=1, stride=4)
+    assert found.boxes.tolist() == [[4 * 2.5, 4 * 2.0, 4 * 5.5, 4 * 2.25]]
+    assert found.class_ids.tolist() == [1]
+
+
+def test_of_sizes_for_each_class_that_of_the_detections_class_counts() -> None:
+    heatmap, size = np.full((1, 2, 3, 3), -9, np.float32), np.zeros((1, 4, 3, 3), np.float32)
+    heatmap[0, :, 1, 1], size[0, :, 1, 1] = [3, 5], [1, 1, 2, 4]
+    (found,) = decode_centers({"heatmap": heatmap, "size": size, "offset": np.zeros((1, 2, 3, 3), np.float32)}, k=2, stride=1)
+    assert found.class_ids.tolist() == [1, 0]
+    assert found.boxes.tolist() == [[0, -1, 2, 3], [0.5, 0.5, 1.5, 1.5]]
+
+
+def test_a_mirror_image_swaps_left_and_right() -> None:
+    rng = np.random.default_rng(0)
+    maps = {"heatmap": rng.normal(size=(1, 2, 3, 4)), "ltrb": rng.uniform(0, 5, (1, 4, 3, 4))}
+    mirror = {"heatmap": maps["heatmap"][..., ::-1], "ltrb": maps["ltrb"][:, [2, 1, 0, 3], :, ::-1]}
+    merged = merge_flipped({name: np.concatenate([array, mirror[name]]).astype(np.float32) for name, array in maps.items()})
+    for name, array in maps.items():
+        np.testing.assert_allclose(merged[name], array, rtol=1e-5)
+
+
+def test_distances_need_four_channels() -> None:
+    with pytest.raises(ValueError, match=r"expected heatmap \(B, C, h, w\), ltrb \(B, 4, h, w\)"):
+        decode_centers({"heatmap": np.zeros((1, 2, 3, 3)), "ltrb": np.zeros((1, 2, 3, 3))}, k=1, stride=4)

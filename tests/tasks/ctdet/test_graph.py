@@ -3,8 +3,11 @@ from __future__ import annotations
 import nnabla as nn
 import nnabla.functions as F
 import numpy as np
+import onnxruntime
+import openvino
 import pytest
 
+from centernet.export.onnx import to_onnx
 from centernet.export.onnx.model import CONVERTERS
 from centernet.structures import Array
 from centernet.tasks.ctdet.decode import decode_centers, read_decoded
@@ -81,3 +84,35 @@ def test_the_exporter_knows_every_function_of_the_graph(flipped: bool) -> None:
     for variable in graph_of(maps_of((2, 2, 8, 8)), 4, flipped=flipped).values():
         variable.visit(lambda function: used.add(function.info.type_name))
     assert used <= set(CONVERTERS)
+
+
+def other_maps(form: str, shape: tuple[int, int, int, int] = (2, 3, 8, 8), seed: int = 0) -> dict[str, Array]:
+    """Of distances, or of a size for each class."""
+    rng = np.random.default_rng(seed)
+    channels = {"ltrb": 4} if form == "ltrb" else {"size": 2 * shape[1], "offset": 2}
+    told = {name: rng.uniform(0, 9, (shape[0], count, *shape[2:])).astype(np.float32) for name, count in channels.items()}
+    return {"heatmap": rng.normal(size=shape).astype(np.float32), **told}
+
+
+@pytest.mark.parametrize("form", ["ltrb", "per_class"])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_exporter_knows_every_function_of_the_other_forms(form: str, flipped: bool) -> None:
+    used: set[str] = set()
+    for variable in graph_of(other_maps(form), 4, flipped=flipped).values():
+        variable.visit(lambda function: used.add(function.info.type_name))
+    assert used <= set(CONVERTERS)
+
+
+@pytest.mark.parametrize("form", ["ltrb", "per_class"])
+def test_openvino_and_onnxruntime_decode_the_other_forms_as_the_arrays_do(form: str) -> None:
+    maps, k = other_maps(form), 6
+    fed = {name: nn.Variable(array.shape) for name, array in maps.items()}
+    graph = decode_graph(fed, k=k, stride=4, layout="nchw")
+    model = to_onnx(graph, fed).SerializeToString()
+    runtime = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    compiled = openvino.compile_model(openvino.Core().read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    answers = dict(zip(graph, runtime.run(list(graph), maps), strict=True)), {name: compiled(maps)[name] for name in graph}
+    for answer in answers:
+        for one, other in zip(read_decoded(answer), decode_centers(maps, k=k, stride=4), strict=True):
+            np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+            np.testing.assert_array_equal(one.class_ids, other.class_ids)

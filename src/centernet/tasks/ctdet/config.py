@@ -4,23 +4,91 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from centernet.errors import STRICT
 
 Weight = Annotated[float, Field(ge=0)]
+Part = Annotated[float, Field(gt=0, le=1)]
+
+Form = Literal["size", "ltrb"]
+Place = Literal["center", "3x3", "gaussian", "heatmap"]
+HeatmapLoss = Literal["focal", "quality_focal", "mse"]
+OverlapLoss = Literal["iou", "giou", "diou", "ciou"]
+NumberLoss = Literal["l1", "smooth_l1"]
+BoxLoss = Literal["l1", "smooth_l1", "iou", "giou", "diou", "ciou"]
+RadiusRule = Literal["cornernet", "cornernet_fixed", "ttf", "fixed"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class BoxesConfig:
+    """What the network says of a box, and in which cells it learns it.
+
+    form: width, height and the centre's offset; or the distances from the cell to the left, top, right and bottom side.
+    at: the centre's cell; 3x3 cells around it; gaussian: an ellipse `beta` of the way to the sides, weighted so that each object
+    counts with the logarithm of its area (TTFNet); heatmap: weighted by the heatmap, sizes only (`--dense_wh`).
+    per_class: a size of its own for each class (`--cat_spec_wh`).
+    """
+
+    form: Form = "size"
+    at: Place = "center"
+    beta: Part = 0.54
+    per_class: bool = False
+
+    def __post_init__(self) -> None:
+        if self.per_class and self.form == "ltrb":
+            raise ValueError("per_class is for sizes: expected form: size, found ltrb")
+        if self.per_class and self.at != "center":
+            raise ValueError(f"per_class is trained at the centres: expected at: center, found {self.at}")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LossConfig:
+    """heatmap: penalty-reduced focal loss, quality focal loss, or squared errors of the probabilities (`--mse_loss`).
+
+    boxes: of sizes or distances, or one minus the overlap of decoded boxes. offset: of offsets. relative_size: errors as parts of
+    the true size (`--norm_wh`).
+    """
+
+    heatmap: HeatmapLoss = "focal"
+    boxes: BoxLoss = "l1"
+    offset: NumberLoss = "l1"
+    relative_size: bool = False
+
+    def __post_init__(self) -> None:
+        if self.relative_size and self.boxes not in ("l1", "smooth_l1"):
+            raise ValueError(f"relative_size is for boxes: l1 or smooth_l1, found {self.boxes}, which depends on no scale already")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Config:
-    """`max_objects`: only that many of an image's objects become targets. `radius`: how far a peak's Gaussian reaches,
-    'cornernet' as the published models were trained, 'corrected' the root of the same equation without its slip.
-    `min_overlap`: the IoU a box keeps when its corners move by the radius."""
+    """`max_objects`: only that many of an image's objects become targets. `size_weight`: of the boxes' loss, whatever they are said in.
+
+    radius: how far a peak's Gaussian reaches: 'cornernet' as the published models were trained, 'cornernet_fixed' the root of the
+    same equation without its slip (once called 'corrected'), 'ttf' an ellipse `alpha` of the way to the box's sides, 'fixed'
+    `fixed_radius` cells. min_overlap: the IoU a box keeps when its corners move by the radius, of the first two.
+    """
 
     max_objects: Annotated[int, Field(ge=1)] = 128
     heatmap_weight: Weight = 1.0
     size_weight: Weight = 0.1
     offset_weight: Weight = 1.0
-    radius: Literal["cornernet", "corrected"] = "cornernet"
+    radius: Annotated[RadiusRule, BeforeValidator(lambda word: "cornernet_fixed" if word == "corrected" else word)] = "cornernet"
     min_overlap: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    alpha: Part = 0.54
+    fixed_radius: Annotated[int, Field(ge=0)] = 2
+    boxes: BoxesConfig = BoxesConfig()
+    loss: LossConfig = LossConfig()
+
+    def __post_init__(self) -> None:
+        if self.boxes.form != "ltrb":
+            if self.boxes.at == "heatmap" and self.loss.boxes not in ("l1", "smooth_l1"):
+                raise ValueError(
+                    f"boxes.at heatmap has no offsets to decode boxes with: loss.boxes is {self.loss.boxes}, expected l1 or smooth_l1"
+                )
+            return
+        if self.loss.relative_size:
+            raise ValueError("loss.relative_size divides by sizes, but boxes.form ltrb says distances; use form: size, or leave it out")
+        if self.offset_weight != 1.0 or self.loss.offset != "l1":
+            raise ValueError("offset_weight and loss.offset are of a head that boxes.form ltrb does not have; leave them out")

@@ -10,7 +10,10 @@ from centernet.geometry.nms import SoftNms, soft_nms_reference
 from centernet.geometry.nms import soft_nms as apply_soft_nms
 from centernet.structures import Array, Detections
 
-_HEADS = {"heatmap": None, "size": 2, "offset": 2}  # channels; None: any number
+# What follows the heatmap (B, C, h, w), by the head that says how large boxes are, with its channels.
+_SIZES = {"size": "(B, 2, h, w) or (B, 2 C, h, w), offset (B, 2, h, w)", "ltrb": "(B, 4, h, w)"}
+_SAY_BOXES = ("size", "offset", "ltrb")
+_MIRRORED_SIDES = [2, 1, 0, 3]  # left and right change places
 
 
 def decode_centers(outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
@@ -21,8 +24,9 @@ def decode_centers(outputs: Mapping[str, Array], *, k: int, stride: int) -> list
     leaves where they are, except that it makes neighbours equal where it saturates.
 
     Args:
-        outputs: heatmap (B, C, h, w) logits; size (B, 2, h, w) width and height in cells; offset (B, 2, h, w) centre
-            minus its cell (x, y), in cells.
+        outputs: heatmap (B, C, h, w) logits; size (B, 2, h, w) width and height in cells, or (B, 2 C, h, w) for each class; offset
+            (B, 2, h, w) centre minus its cell (x, y), in cells. Or heatmap and ltrb (B, 4, h, w): from the cell's middle to the left,
+            top, right and bottom side, in cells.
         stride: input pixels per heatmap cell.
         k: number of detections, 1 <= k <= C*h*w.
 
@@ -40,16 +44,14 @@ def decode_centers(outputs: Mapping[str, Array], *, k: int, stride: int) -> list
         raise ValueError(f"k is {k}, expected 1 to {classes * rows * columns}, the cells of {classes} heatmaps of {rows}x{columns}")
     is_peak = (heatmap >= neighbourhood_maximum(heatmap)).reshape(batch, -1)
     logits = heatmap.reshape(batch, -1)
-    # (B, h*w, 2), so that an object's pair is one row
-    size, offset = (outputs[name].reshape(batch, 2, -1).transpose(0, 2, 1) for name in ("size", "offset"))
+    # (B, h*w, c), so that what a cell says is one row
+    told = {name: maps.reshape(batch, maps.shape[1], -1).transpose(0, 2, 1) for name, maps in outputs.items() if name in _SAY_BOXES}
     found = []
     for image in range(batch):
         best, scores = _best_cells(logits[image], is_peak[image], k)
         class_ids, cells = np.divmod(best, rows * columns)
         corner = np.stack([cells % columns, cells // columns], axis=1)
-        center = corner + offset[image, cells].astype(np.float64)
-        half = size[image, cells].astype(np.float64) / 2
-        boxes = np.concatenate([center - half, center + half], axis=1) * stride
+        boxes = _boxes({name: rows_of[image, cells].astype(np.float64) for name, rows_of in told.items()}, corner, class_ids) * stride
         found.append(Detections(boxes.astype(np.float32), scores, class_ids))
     return found
 
@@ -72,12 +74,12 @@ def sigmoid(logits: Array) -> Array:
 
 
 def merge_flipped(outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Combine the maps of n images and of their mirror images: probabilities and sizes are averaged.
+    """Combine the maps of n images and of their mirror images: probabilities, sizes and distances are averaged.
 
     Offsets are taken from the plain images: a mirrored cell's fraction is not the fraction mirrored.
 
     Args:
-        outputs: heatmap (2n, C, h, w) logits, size and offset (2n, 2, h, w); mirrored images follow the plain ones.
+        outputs: as `decode_centers` takes them, for 2n images; mirrored images follow the plain ones.
 
     Returns:
         The same maps for n images; the heatmap again as logits.
@@ -89,11 +91,17 @@ def merge_flipped(outputs: Mapping[str, Array]) -> dict[str, Array]:
     images, odd = divmod(len(outputs["heatmap"]), 2)
     if odd:
         raise ValueError(f"{2 * images + 1} images cannot be images and their mirror images")
-    logits, size = (outputs[name].astype(np.float64) for name in ("heatmap", "size"))
-    logits, size = (np.stack([maps[:images], maps[images:, :, :, ::-1]]) for maps in (logits, size))
+    plain, mirrored = ({name: maps[part] for name, maps in outputs.items()} for part in (slice(images), slice(images, None)))
+    mirrored = {name: maps[:, :, :, ::-1] for name, maps in mirrored.items()}
     # log(p / (1 - p)) of the mean p, from log p and log (1 - p): exact also where p rounds to 0 or 1
-    heatmap = np.logaddexp(*-np.logaddexp(0, -logits)) - np.logaddexp(*-np.logaddexp(0, logits))
-    return {"heatmap": heatmap.astype(np.float32), "size": size.mean(0).astype(np.float32), "offset": outputs["offset"][:images].copy()}
+    logits = np.stack([plain["heatmap"], mirrored["heatmap"]]).astype(np.float64)
+    merged = {"heatmap": np.logaddexp(*-np.logaddexp(0, -logits)) - np.logaddexp(*-np.logaddexp(0, logits))}
+    if "ltrb" in outputs:
+        merged["ltrb"] = (plain["ltrb"].astype(np.float64) + mirrored["ltrb"][:, _MIRRORED_SIDES]) / 2
+    else:
+        merged["size"] = (plain["size"].astype(np.float64) + mirrored["size"]) / 2
+        merged["offset"] = plain["offset"].copy()
+    return {name: maps.astype(np.float32) for name, maps in merged.items()}
 
 
 def merge_scales(parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False) -> Detections:
@@ -130,6 +138,17 @@ def read_decoded(arrays: Mapping[str, Array]) -> list[Detections]:
     return [Detections(boxes, scores, np.rint(class_ids).astype(np.int64)) for boxes, scores, class_ids in rows]
 
 
+def _boxes(told: Mapping[str, Array], corner: Array, class_ids: Array) -> Array:
+    """(k, 4) xyxy in cells from what (k, c) the heads say in the cells with these upper left corners (k, 2)."""
+    if "ltrb" in told:
+        middle = corner + 0.5
+        return np.concatenate([middle - told["ltrb"][:, :2], middle + told["ltrb"][:, 2:]], axis=1)
+    size, center = told["size"], corner + told["offset"]
+    if size.shape[1] > 2:
+        size = size.reshape(len(size), -1, 2)[np.arange(len(size)), class_ids]
+    return np.concatenate([center - size / 2, center + size / 2], axis=1)
+
+
 def _best_cells(logits: Array, is_peak: Array, k: int) -> tuple[Array, Array]:
     """The k best of one image's flat cells and their scores, best first; peaks come before all others."""
     candidates = np.flatnonzero(is_peak)
@@ -161,7 +180,9 @@ def _suppress(detections: Detections, settings: SoftNms, *, as_reference: bool) 
 
 
 def _check_maps(outputs: Mapping[str, Array]) -> None:
-    shapes = {name: outputs[name].shape for name in _HEADS}
-    fits = all(len(shape) == 4 and _HEADS[name] in (None, shape[1]) for name, shape in shapes.items())
+    shapes = {name: maps.shape for name, maps in outputs.items() if name == "heatmap" or name in _SAY_BOXES}
+    form = "ltrb" if "ltrb" in shapes else "size"
+    wanted = {"ltrb": (4,)} if form == "ltrb" else {"size": (2, 2 * shapes["heatmap"][1]), "offset": (2,)}
+    fits = all(len(shapes.get(name, ())) == 4 and shapes[name][1] in channels for name, channels in wanted.items())
     if not fits or len({(shape[0], *shape[2:]) for shape in shapes.values()}) != 1:
-        raise ValueError(f"head maps do not belong together: {shapes}; expected (B, C, h, w), (B, 2, h, w), (B, 2, h, w)")
+        raise ValueError(f"head maps do not belong together: {shapes}; expected heatmap (B, C, h, w), {form} {_SIZES[form]}")

@@ -27,7 +27,7 @@ def decode_graph(
     among all cells takes, and no index grows beyond what a float32 can hold.
 
     Args:
-        outputs: raw maps, (B, c, h, w) or (B, h, w, c) by layout: heatmap logits; size and offset in cells.
+        outputs: raw maps, (B, c, h, w) or (B, h, w, c) by layout: heatmap logits; size and offset, or ltrb, in cells.
         stride: input pixels per heatmap cell.
         k: number of detections, 1 <= k <= C*h*w.
         flipped: the second half of the batch are the mirror images of the first; B below is that of the first.
@@ -51,9 +51,16 @@ def decode_graph(
     values, class_ids, y, x = _best(values, k)
     cells = y * columns + x
     corner = F.concatenate(F.reshape(x, (-1, k, 1)), F.reshape(y, (-1, k, 1)), axis=2)
-    center = corner + _at(outputs["offset"], cells, layout)
-    half = _at(outputs["size"], cells, layout) * 0.5
     scores = F.maximum_scalar(values, 0.0) if flipped else F.sigmoid(values)
+    if "ltrb" in outputs:
+        distances, middle = _at(outputs["ltrb"], cells, layout), corner + 0.5
+        boxes = F.concatenate(middle - distances[:, :, :2], middle + distances[:, :, 2:], axis=2) * float(stride)
+        return {"boxes": boxes, "scores": scores, "class_ids": class_ids}
+    center = corner + _at(outputs["offset"], cells, layout)
+    size = _at(outputs["size"], cells, layout)
+    if size.shape[2] > 2:
+        size = _of_own_class(size, class_ids)
+    half = size * 0.5
     boxes = F.concatenate(center - half, center + half, axis=2) * float(stride)
     return {"boxes": boxes, "scores": scores, "class_ids": class_ids}
 
@@ -82,15 +89,31 @@ def _merge_flipped(outputs: Mapping[str, nn.Variable], layout: Layout) -> dict[s
     if odd:
         raise ValueError(f"{2 * images + 1} images cannot be images and their mirror images")
 
-    def mean(maps: nn.Variable) -> nn.Variable:
+    def mean(maps: nn.Variable, *, swaps_sides: bool = False) -> nn.Variable:
         plain, mirrored = maps[:images], maps[images:]
-        return (plain + (mirrored[:, :, :, ::-1] if layout == "nchw" else mirrored[:, :, ::-1])) * 0.5
+        mirrored = mirrored[:, :, :, ::-1] if layout == "nchw" else mirrored[:, :, ::-1]
+        return (plain + (_with_sides_swapped(mirrored, layout) if swaps_sides else mirrored)) * 0.5
 
-    return {
-        "heatmap": mean(F.sigmoid(outputs["heatmap"])),
-        "size": mean(outputs["size"]),
-        "offset": outputs["offset"][:images],
-    }
+    heatmap = mean(F.sigmoid(outputs["heatmap"]))
+    if "ltrb" in outputs:
+        return {"heatmap": heatmap, "ltrb": mean(outputs["ltrb"], swaps_sides=True)}
+    return {"heatmap": heatmap, "size": mean(outputs["size"]), "offset": outputs["offset"][:images]}
+
+
+def _with_sides_swapped(ltrb: nn.Variable, layout: Layout) -> nn.Variable:
+    """Left and right change places."""
+    order = (2, 1, 0, 3)
+    if layout == "nchw":
+        return F.concatenate(*(ltrb[:, side : side + 1] for side in order), axis=1)
+    return F.concatenate(*(ltrb[:, :, :, side : side + 1] for side in order), axis=3)
+
+
+def _of_own_class(sizes: nn.Variable, class_ids: nn.Variable) -> nn.Variable:
+    """(B, k, 2C), width and height for each class, to the (B, k, 2) of the classes that were found."""
+    _, k, channels = sizes.shape
+    rows = F.reshape(sizes, (-1, k * channels // 2, 2))
+    first = F.reshape(F.arange(0, k), (1, k)) * (channels // 2)
+    return F.gather(rows, first + class_ids, axis=1, batch_dims=1)
 
 
 def _at(maps: nn.Variable, cells: nn.Variable, layout: Layout) -> nn.Variable:

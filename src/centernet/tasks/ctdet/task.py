@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
-from centernet.geometry.gaussian import gaussian_radius, gaussian_radius_fixed
+from centernet.geometry.gaussian import Elliptic, Fixed, gaussian_radius, gaussian_radius_fixed
 from centernet.geometry.nms import SoftNms
 from centernet.metrics.coco_ap import CocoAP
 from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid
 from centernet.tasks.base import Metric, MetricProtocol, Variables
-from centernet.tasks.ctdet.config import Config
+from centernet.tasks.ctdet.config import Config, OverlapLoss
 from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, read_decoded
 from centernet.tasks.ctdet.graph import decode_graph
 from centernet.tasks.ctdet.losses import center_losses
-from centernet.tasks.ctdet.targets import encode_centers, ideal_outputs
+from centernet.tasks.ctdet.targets import RadiusFunction, encode_centers, ideal_outputs
 
 # The probability of an object at initialisation is 0.1 (arXiv:1708.02002, section 3.3).
 HEATMAP_BIAS = -2.19
 
-_RADIUS = {"cornernet": gaussian_radius, "corrected": gaussian_radius_fixed}
+# Overlap has no slope where a box has no area: at initialisation boxes are this wide and high, in cells.
+FIRST_SIDE = 8.0
 
 
 @dataclass(frozen=True)
@@ -34,37 +36,75 @@ class CenterDetection:
     layout: Layout
 
     name = "ctdet"
-    counts = ("num_peaks", "num_objects")
-    published_names = {"heatmap": "hm_loss", "size": "wh_loss", "offset": "off_loss"}  # noqa: RUF012
 
     @property
     def heads(self) -> Mapping[str, HeadSpec]:
+        heatmap = HeadSpec(scope="hm", channels=len(self.classes), kind="heatmap", bias=HEATMAP_BIAS)
+        side = FIRST_SIDE if self.config.loss.boxes in get_args(OverlapLoss) else 0.0
+        if self.config.boxes.form == "ltrb":
+            names = tuple(f"{name} (cells)" for name in ("left", "top", "right", "bottom"))
+            return {"heatmap": heatmap, "ltrb": HeadSpec(scope="ltrb", channels=4, kind="regression", bias=side / 2, channel_names=names)}
+        whose = [f"{name} " for name in self.classes.names] if self.config.boxes.per_class else [""]
+        names = tuple(f"{one}{name} (cells)" for one in whose for name in ("width", "height"))
         return {
-            "heatmap": HeadSpec(scope="hm", channels=len(self.classes), kind="heatmap", bias=HEATMAP_BIAS),
+            "heatmap": heatmap,
             "offset": HeadSpec(scope="reg", channels=2, kind="regression", channel_names=("x (cells)", "y (cells)")),
-            "size": HeadSpec(scope="wh", channels=2, kind="regression", channel_names=("width (cells)", "height (cells)")),
+            "size": HeadSpec(scope="wh", channels=len(names), kind="regression", bias=side, channel_names=names),
         }
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        regions = ("total_weight",) if self.config.boxes.at != "center" else ()
+        return ("num_peaks", "num_objects", *regions, *(("num_cells",) if self.config.loss.heatmap == "mse" else ()))
 
     @property
     def loss_weights(self) -> Mapping[str, float]:
         config = self.config
-        return {"heatmap": config.heatmap_weight, "size": config.size_weight, "offset": config.offset_weight}
+        weights = {"heatmap": config.heatmap_weight, "offset": config.offset_weight, "size": config.size_weight, "ltrb": config.size_weight}
+        return {name: weights[name] for name in self.published_names}
+
+    @property
+    def published_names(self) -> Mapping[str, str]:
+        if self.config.boxes.form == "ltrb":
+            return {"heatmap": "hm_loss", "ltrb": "wh_loss"}
+        return {"heatmap": "hm_loss", "size": "wh_loss", "offset": "off_loss"}
 
     @property
     def encode(self) -> Callable[..., dict[str, Array]]:
+        config = self.config
+        radius: Mapping[str, RadiusFunction | Elliptic | Fixed] = {
+            "cornernet": gaussian_radius,
+            "cornernet_fixed": gaussian_radius_fixed,
+            "ttf": Elliptic(config.alpha),
+            "fixed": Fixed(config.fixed_radius),
+        }
+        more = {"class_ids": config.boxes.per_class, "num_cells": config.loss.heatmap == "mse"}
         return partial(  # of a function of its own, for processes without NNabla
             encode_centers,
             num_classes=len(self.classes),
-            max_objects=self.config.max_objects,
-            radius=_RADIUS[self.config.radius],
-            min_overlap=self.config.min_overlap,
+            max_objects=config.max_objects,
+            radius=radius[config.radius],
+            min_overlap=config.min_overlap,
+            form=config.boxes.form,
+            at=config.boxes.at,
+            beta=config.boxes.beta,
+            more=tuple(name for name, is_wanted in more.items() if is_wanted),
         )
 
     def ideal_outputs(self, targets: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
-        return ideal_outputs(targets, cells=grid.cells)
+        return ideal_outputs(targets, cells=grid.cells, certain=self.config.loss.heatmap == "focal")
 
     def losses(self, outputs: Sequence[Variables], targets: Variables) -> Variables:
-        return center_losses(outputs, targets, layout=self.layout)
+        loss = self.config.loss
+        return center_losses(
+            outputs,
+            targets,
+            layout=self.layout,
+            heatmap=loss.heatmap,
+            boxes=loss.boxes,
+            offset=loss.offset,
+            relative_size=loss.relative_size,
+        )
 
     def decode(self, outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
         return decode_centers(outputs, k=k, stride=stride)

@@ -1,0 +1,1 @@
+"""How far predicted boxes are from overlapping the true ones."""
