@@ -160,3 +160,12 @@ def test_merging_keeps_other_keys_unless_another_plugin_is_named() -> None:
     base = {"backbone": {"name": "resnet", "num_layers": 34}, "size": [1, 2]}
     assert config.merge(base, {"backbone": {"width": 0.5}})["backbone"] == {"name": "resnet", "num_layers": 34, "width": 0.5}
     assert config.merge(base, {"backbone": {"name": "dlav0"}})["backbone"] == {"name": "dlav0"}
+
+
+def test_another_programs_yaml_is_read_as_it_is_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    path.write_text("names: {0: cat, 1: dog}\n")
+    assert config.read_foreign_yaml(path) == {"names": {0: "cat", 1: "dog"}}
+    path.write_text("names: {0: cat\n")
+    assert config.read_foreign_yaml(path) is None
+    assert config.read_foreign_yaml(tmp_path / "gone.yaml") is None

@@ -65,6 +65,14 @@ def read_yaml(path: Path) -> Tree:
     return tree
 
 
+def read_foreign_yaml(path: Path) -> object:
+    """What another program's YAML file holds, whatever it is; None where it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+
+
 def override(tree: Tree, assignments: Sequence[str]) -> Tree:
     """A copy of `tree` with every `a.b=value` applied; values are read as YAML, sections are made where missing.
 

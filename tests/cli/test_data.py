@@ -45,3 +45,40 @@ def test_a_mistake_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["init"], "the following arguments are required: DIR (`centernet data init --help` lists the options)"),
+        (["init", "gone"], "gone: no such folder; expected one with images and annotations"),
+        (["init", ".", "--format", "vco"], "--format: invalid choice: 'vco'"),
+        (["init", ".", "--val", "0"], "--val: expected a number above 0, found '0'"),
+        (["init", ".", "--val", "1.5"], "--val: expected a share between 0 and 1, found 1.5"),
+    ],
+)
+def test_a_mistake_in_what_to_initialise_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run("data", typed) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_formats_that_help_lists_are_those_there_are() -> None:
+    from centernet.cli import data
+    from centernet.experiment import data_init
+
+    assert tuple(data_init.FORMATS) == data.FORMATS
+
+
+def test_a_long_table_says_how_much_of_it_is_not_shown() -> None:
+    from centernet.cli.data import shown_rows
+
+    rows = [("", "train"), *((f"class {number}", str(number)) for number in range(60))]
+    lines = shown_rows(rows, most=10)
+    assert lines[1] == "class 0       0"
+    assert lines[-1] == "... and 51 more"
+    assert len(lines) == 11

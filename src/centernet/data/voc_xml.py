@@ -53,6 +53,22 @@ def read_voc(root: Path, image_sets: Sequence[ImageSet]) -> AnnotationTable:
     return cache.cached_table(source, [*lists, *paths], lambda: _parse(source, root, entries, paths))
 
 
+@dataclass(frozen=True)
+class XmlImage:
+    """One XML file: what it calls its image, its (height, width), 0 where it is silent, and (class, corners, difficult) of each object."""
+
+    file_name: str
+    size: tuple[int, int]
+    objects: Sequence[tuple[str, list[float], bool]]
+
+
+def read_xml(path: Path) -> XmlImage:
+    """One XML file of a devkit, or of labelImg; DataError as `read_voc`."""
+    tree = _tree(path)
+    height, width = (int(_number(tree.findtext(f"size/{side}") or "0", f"{path}: size/{side}")) for side in ("height", "width"))
+    return XmlImage((tree.findtext("filename") or "").strip(), (height, width), list(_objects(tree, path)))
+
+
 def with_classes(table: AnnotationTable, names: Iterable[str]) -> AnnotationTable:
     """The same annotations with these classes declared too, so that all splits number them alike (by name)."""
     names = sorted({*table.category_names, *names})
@@ -92,9 +108,9 @@ def _parse(source: str, root: Path, entries: Sequence[tuple[ImageSet, str]], pat
     sizes, image_index, boxes, difficult = array("i"), array("i"), array("d"), array("b")
     names: list[str] = []
     for number, path in enumerate(paths):
-        tree = _tree(path)
-        sizes.extend(int(_number(tree.findtext(f"size/{side}") or "0", f"{path}: size/{side}")) for side in ("height", "width"))
-        for name, corners, is_difficult in _objects(tree, path):
+        image = read_xml(path)
+        sizes.extend(image.size)
+        for name, corners, is_difficult in image.objects:
             names.append(name)
             image_index.append(number)
             boxes.extend(corners)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from centernet.imaging.io import read_image
+import numpy as np
+
+from centernet.imaging.io import read_image, write_image
 
 Command = Callable[..., Any]
 
@@ -41,3 +43,21 @@ def test_a_missing_folder_and_a_wrong_key_are_one_line(centernet: Command, make_
     assert not (tmp_path / "out").exists()
     ended = centernet("data", "show", config, "--set", "data.augment.flop=1", code=2)
     assert "data.augment.flop: unknown key; did you mean 'flip'?" in ended.err
+
+
+def test_a_folder_of_images_and_text_files_is_trained_on_without_a_line_of_yaml(centernet: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "my cats"
+    for number in range(10):
+        image = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        write_image(folder / f"{number}.jpg", image)
+        (folder / f"{number}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (folder / "classes.txt").write_text("cat\n")
+    said = centernet("data", "init", folder).out.splitlines()
+    assert said[0] == f"{folder}: YOLO text files; split made here: 8 and 2 images, 20% of every class held out, seed 317"
+    assert said[2:5] == ["        train  val", "images      8    2", "cat         8    2"]
+    assert f"wrote {folder / 'centernet' / 'val.json'}" in said
+    assert "wrote my cats.yaml" in said
+    small = ("data.input_size=[64,64]", "model.backbone.width=0.125", "model.neck.width=0.125", "model.head.hidden_channels=8")
+    words = [word for setting in (*small, "train.epochs=1") for word in ("--set", setting)]
+    centernet("train", "--train-config", "my cats.yaml", "-o", "out", *words)
+    assert (tmp_path / "out" / "checkpoints" / "params_best.h5").is_file()
