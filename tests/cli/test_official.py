@@ -140,13 +140,8 @@ def test_a_mistake_is_named(command: str, typed: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "refusing"),
     [
-        ("--mse_loss", {"train"}),
-        ("--norm_wh", {"train"}),
-        ("--reg_loss sl1", {"train"}),
         ("--num_iters 100", {"train"}),
         ("--test", {"train"}),
-        ("--dense_wh", set(FAMILY)),
-        ("--cat_spec_wh", set(FAMILY)),
         ("--not_reg_offset", set(FAMILY)),
         ("--down_ratio 8", set(FAMILY)),
         ("--trainval", set(FAMILY)),
@@ -164,8 +159,34 @@ def test_what_would_train_or_measure_something_else_is_refused(typed: str, refus
 
 def test_all_that_is_refused_is_listed() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse("train", "ctdet --mse_loss --dense_wh --reg_loss l1 --cat_spec_wh")
-    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["--mse_loss", "--dense_wh", "--cat_spec_wh"]
+        parse("train", "ctdet --not_reg_offset --mse_loss --num_iters 9 --down_ratio 4 --trainval")
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["--not_reg_offset", "--num_iters 9", "--trainval"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("--mse_loss", {"loss.heatmap": "mse"}),
+        ("--norm_wh", {"loss.relative_size": True, "loss.boxes": "l1"}),
+        ("--dense_wh", {"boxes.at": "heatmap"}),
+        ("--cat_spec_wh", {"boxes.per_class": True}),
+        ("--reg_loss sl1", {"loss.boxes": "smooth_l1", "loss.offset": "smooth_l1"}),
+        ("--reg_loss sl1 --norm_wh", {"loss.boxes": "l1", "loss.relative_size": True, "loss.offset": "smooth_l1"}),
+    ],
+)
+def test_the_official_losses_are_keys_of_the_task(typed: str, expected: dict[str, object]) -> None:
+    task = choice.experiment(parsing.choice(parse("train", f"ctdet --arch res_18 {typed}"))).task
+    for key, value in expected.items():
+        section, name = key.split(".")
+        assert getattr(getattr(task, section), name) == value
+
+
+def test_official_losses_that_exclude_each_other_are_refused() -> None:
+    typed = parsing.choice(parse("train", "ctdet --arch res_18 --dense_wh --cat_spec_wh"))
+    with pytest.raises(ConfigError, match=r"task\.boxes: per_class is trained at the centres"):
+        choice.experiment(typed)
+    with pytest.raises(ConfigError, match=r"--reg_loss: expected l1 or sl1, found 'l2'"):
+        parse("train", "ctdet --reg_loss l2")
 
 
 def test_no_option_is_declared_twice() -> None:

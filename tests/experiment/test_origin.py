@@ -136,3 +136,12 @@ def test_networks_and_keys_have_the_same_names() -> None:
         assert name_of(network_of(name)) == name
         assert architecture_of(shapes_of(name, {})) == name
     assert architecture_of({}) is None
+
+
+def test_a_checkpoint_with_a_size_for_each_class_says_so() -> None:
+    shared, each = (completed(Choice(), origin({**HEADS["ctdet"], "wh": channels}), source="x.pth") for channels in (2, 160))
+    assert "task.boxes.per_class" not in shared.keys
+    assert each.keys["task.boxes.per_class"] is True
+    assert not origin({"hm": 1, "wh": 2, "reg": 2}).has_sizes_per_class
+    task = published.describe(completed(Choice(), origin({**HEADS["ctdet"], "wh": 160}, "res_18"), source="x.pth")).experiment["task"]
+    assert task["boxes"]["per_class"] is True

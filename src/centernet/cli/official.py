@@ -35,13 +35,15 @@ OFFICIAL: tuple[Option, ...] = (
         for flag in ("--not_cuda_benchmark", "--hide_data_time", "--save_all", "--not_prefetch_test")
     ),
     Option(("--print_iter",), IDLE, NONE, parse=values.whole),
+    # Losses
+    Option(("--mse_loss",), "squared errors of the heatmap instead of the focal loss", TRAIN, "task.loss.heatmap", constant="mse"),
+    Option(("--reg_loss",), "loss of sizes and offsets: L1 or smooth L1", TRAIN, choices=("l1", "sl1")),
+    Option(("--norm_wh",), "errors of sizes as parts of the true size", TRAIN, "task.loss.relative_size", constant=True),
+    Option(("--dense_wh",), "sizes trained wherever the heatmap is not 0", TRAIN, "task.boxes.at", constant="heatmap"),
+    Option(("--cat_spec_wh",), "a size of its own for each class", ALL, "task.boxes.per_class", constant=True),
     # Refused but for the values that mean what happens here
-    *(
-        Option((flag,), "refused: see centernet.cli.official", NONE, constant=True)
-        for flag in ("--mse_loss", "--dense_wh", "--cat_spec_wh", "--norm_wh", "--not_reg_offset", "--trainval", "--test")
-    ),
+    *(Option((flag,), "refused: see centernet.cli.official", NONE, constant=True) for flag in ("--not_reg_offset", "--trainval", "--test")),
     *(Option((f"--eval_oracle_{head}",), IDLE, NONE, constant=True) for head in ("hm", "wh", "offset", "kps", "hmhp", "hp_offset", "dep")),
-    Option(("--reg_loss",), "refused unless l1", NONE),
     Option(("--down_ratio",), "refused unless 4", NONE, parse=values.whole),
     Option(("--num_iters",), "refused unless -1", NONE, parse=values.whole),
     # Of its other tasks
@@ -62,11 +64,6 @@ ONLY_THERE = ("exp_id", "master_batch")  # who types them means the official sys
 
 # Option -> the commands in which it would change the result, the value that changes nothing, and what it asks for.
 REFUSED: Mapping[str, tuple[frozenset[str], object, str]] = {
-    "mse_loss": (TRAIN, None, "the heatmap's loss is the focal loss; squared errors are not there"),
-    "norm_wh": (TRAIN, None, "the size loss is not divided by the size"),
-    "reg_loss": (TRAIN, "l1", "size and offset are trained with the L1 loss (--reg_loss l1)"),
-    "dense_wh": (ALL, None, "sizes are trained at the objects' centres only"),
-    "cat_spec_wh": (ALL, None, "all classes share one size head"),
     "not_reg_offset": (ALL, None, "the network always has the offset head; --off_weight 0 trains it with nothing"),
     "down_ratio": (ALL, 4, "the stride is that of the network, 4 (--down_ratio 4)"),
     "num_iters": (TRAIN, -1, "an epoch is the whole training set (--num_iters -1); --num_epochs N says how many"),
@@ -93,6 +90,15 @@ def check(given: Mapping[str, Any], command: str) -> None:
 def is_idle(option: Option, given: Mapping[str, Any], command: str) -> bool:
     """Whether a typed option does nothing in this command; of one that is refused for other values, the value says that already."""
     return option.dest in given and command not in option.commands and option.dest not in REFUSED
+
+
+def loss_keys(given: Mapping[str, Any]) -> dict[str, str]:
+    """What `--reg_loss` sets: the loss of sizes, where no other option there names one, and of offsets."""
+    if "reg_loss" not in given:
+        return {}
+    loss = {"l1": "l1", "sl1": "smooth_l1"}[given["reg_loss"]]
+    of_sizes = {} if given.keys() & {"norm_wh", "dense_wh", "cat_spec_wh"} else {"task.loss.boxes": loss}
+    return {**of_sizes, "task.loss.offset": loss}
 
 
 def counts_all_processes(given: Mapping[str, Any]) -> bool:

@@ -111,6 +111,7 @@ def choice(arguments: argparse.Namespace) -> Choice:
     if "keep_res" in given and "fix_res" in given:
         raise ConfigError("--keep_res and --fix_res exclude each other")
     keys = {option.key: given[option.dest] for option in EVERY if option.key and option.dest in given}
+    keys |= official.loss_keys(given)
     if "lr_step" in given:
         keys["train.schedule.kind"] = "step"
     if "batch_size" in given and official.counts_all_processes(given):

@@ -33,6 +33,7 @@ WORDS = {
     "hourglass": ("kps.", "pre."),
 }
 CENTERS = "hm"  # the head of a detector by centre points, one channel for each class
+SIZES = "wh"
 KITTI: Tree = {
     "name": "coco",
     "classes": ["Pedestrian", "Car", "Cyclist"],
@@ -79,6 +80,12 @@ class Origin:
     def num_classes(self) -> int | None:
         """Of a detector by centre points."""
         return self.heads.get(CENTERS)
+
+    @property
+    def has_sizes_per_class(self) -> bool:
+        """Whether it was trained with `--cat_spec_wh`."""
+        classes = self.num_classes or 0
+        return classes > 1 and self.heads.get(SIZES) == 2 * classes
 
     def __str__(self) -> str:
         own = "" if self.architecture == self.name else f" (here {self.architecture})"
@@ -131,6 +138,7 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
         return choice
     words = _network_words(choice, origin)
     keys: dict[str, Any] = {}
+    sizes: dict[str, Any] = {"task.boxes.per_class": True} if origin.has_sizes_per_class else {}
     if "dataset" not in choice.words:
         other = next((found for head, found in OTHER_TASKS.items() if head in origin.heads), None)
         if other is not None and "data.root" not in choice.keys:
@@ -140,7 +148,7 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
             words["dataset"] = DATASETS[origin.num_classes]
         elif not {"data.root", "data.dataset.classes"} & choice.keys.keys() and not _sets_data(choice):
             raise ConfigError(f"{source}: a PyTorch checkpoint does not say what its {origin.num_classes} classes are; {NAME_THE_CLASSES}")
-    return replace(choice, words={**words, **choice.words}, keys={**keys, **choice.keys})
+    return replace(choice, words={**words, **choice.words}, keys={**keys, **sizes, **choice.keys})
 
 
 def with_its_network(choice: Choice, path: str | Path) -> Choice:

@@ -47,7 +47,7 @@ def test_training_resuming_and_testing_by_the_experiments_name(centernet: Comman
 def test_a_training_that_is_not_there_leaves_nothing(centernet: Command, tmp_path: Path) -> None:
     missing = centernet("test", *words("ctdet --exp_id X --arch resdcn_18 --keep_res --resume"), code=2)
     assert missing.err.startswith("error: exp/ctdet/X: no model in it")
-    refused = centernet("train", *words("ctdet --exp_id X --arch dla_34 --mse_loss --cat_spec_wh"), code=2)
-    assert [line.split(":")[0] for line in refused.err.removeprefix("error: ").splitlines()] == ["--mse_loss", "--cat_spec_wh"]
+    refused = centernet("train", *words("ctdet --exp_id X --arch dla_34 --not_reg_offset --trainval"), code=2)
+    assert [line.split(":")[0] for line in refused.err.removeprefix("error: ").splitlines()] == ["--not_reg_offset", "--trainval"]
     centernet("train", *words("ctdet --exp_id X --arch hourglass --input_res 500 --data_dir nowhere --dataset coco"), code=2)
     assert list(tmp_path.iterdir()) == []
