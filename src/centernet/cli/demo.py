@@ -20,8 +20,7 @@ DESCRIPTION = """Detect objects and draw them.
 Writes OUT/NAME.jpg for every image and OUT/NAME.mp4 for a video or camera (which Ctrl-C ends), OUT/detections.jsonl with a line
 for each image or frame, and OUT/detections.json, COCO's result list; `image_id` in the one is that in the other."""
 
-VIS_THRESHOLD, DEBUG = 0.2, 1
-OVERLAP = 8  # an overlap that was not typed is the tile divided by this
+DEBUG = 1
 
 
 def main(typed: Sequence[str], *, program: str) -> int:
@@ -46,14 +45,14 @@ def main(typed: Sequence[str], *, program: str) -> int:
     if debug >= 2:
         detector.check_maps()
     view = View(
-        lowest=selection.lowest_scores(detector.class_names, lowest, classes=given.get("classes"), default=VIS_THRESHOLD),
+        lowest=selection.lowest_scores(detector.class_names, lowest, classes=given.get("classes"), default=selection.DEFAULT_SCORE),
         debug=debug,
         theme=given.get("debugger_theme", "white"),
         tiling=None if tiling is None else tiling_for(detector, tile=tiling.tile, overlap=tiling.overlap),
         is_tracked="track" in given,
         batch_size=given.get("batch_size", 1),
     )
-    shown = ", ".join(f"{name} {score}".strip() for name, score in {selection.EVERY: VIS_THRESHOLD, **lowest}.items())
+    shown = ", ".join(f"{name} {score}".strip() for name, score in {selection.EVERY: selection.DEFAULT_SCORE, **lowest}.items())
     with output_folder(given.get("output") or default_folder(detector.description.experiment)) as folder:
         print(f"{path}: {detector.session.summary}; scores from {shown}; writing to {folder}")
         demo = Demo(detector, folder, view)
@@ -85,7 +84,7 @@ def _source(arguments: argparse.Namespace) -> Source:
 
 def _tiling(arguments: argparse.Namespace) -> Tiling | None:
     """`--tile` and `--overlap`; ConfigError where they do not fit together."""
-    from centernet.inference.tiles import Tiling
+    from centernet.inference.tiles import OVERLAP, Tiling
 
     given = vars(arguments)
     if "tile" not in given:

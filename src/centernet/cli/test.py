@@ -100,24 +100,11 @@ class _Test:
         return detector, config
 
     def _measure(self, path: Path, detector: Detector, config: ExperimentConfig) -> tuple[dict[str, Any], list[dict[str, object]]]:
-        from centernet.data.datasets.base import data_folder
         from centernet.experiment import evaluate, report
-        from centernet.experiment.assembly import open_split
 
-        if config.data.root is not None:
-            data_folder(Path(config.data.root).expanduser())  # a data set that draws itself must not do so for a misspelt folder
-        dataset = open_split(config.data, "val")
-        evaluate.check_classes(dataset.classes, detector.description.classes, source=str(config.data.root))
-        protocol = report.protocol_text(detector, metric=evaluate.protocol_of(config.data), num_images=len(dataset))
-        if not self.processes.rank:
-            print(f"{path}: {report.protocol_line(protocol)}")
-        metric = evaluate.metric_for(detector.assembly.task, dataset, config.data)
-        numbers = evaluate.evaluate(
-            detector,
-            dataset,
-            metric,
-            self.processes.communicator,
-            on_bad_image=config.data.on_bad_image,
-            sample_seconds=config.data.sample_seconds,
-        )
-        return {**numbers, "protocol": protocol, "model": str(path)}, metric.detections_json()
+        def announce(protocol: dict[str, Any]) -> None:
+            if not self.processes.rank:
+                print(f"{path}: {report.protocol_line(protocol)}")
+
+        results, detections = evaluate.measure(detector, config.data, self.processes.communicator, announce=announce)
+        return {**results, "model": str(path)}, detections

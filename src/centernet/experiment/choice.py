@@ -58,27 +58,28 @@ def experiment(choice: Choice) -> ExperimentConfig:
         ConfigError: nothing names a network, a typed option contradicts the YAML, or a value is wrong.
     """
     tree, source = _base(choice)
-    tree = _with_input_size(tree, choice)
-    for key, value in choice.keys.items():
-        configuration.assign(tree, key, value)
-    tree = configuration.override(tree, choice.assignments)
-    _settle_batch_size(tree, choice)
-    config = configuration.validate(ExperimentConfig, tree, source=source)
+    config = from_tree(choice, tree, source=source)
     if choice.yaml is not None:
         check_agreement(choice, configuration.to_tree(config), source)
     check_task(choice.task, configuration.to_tree(config), source=source)
     return config
 
 
+def from_tree(choice: Choice, tree: Mapping[str, Any], *, source: str) -> ExperimentConfig:
+    """The experiment of a whole tree, with the typed keys on top."""
+    tree = _with_input_size(tree, choice)
+    for key, value in choice.keys.items():
+        configuration.assign(tree, key, value)
+    tree = configuration.override(tree, choice.assignments)
+    _settle_batch_size(tree, choice)
+    return configuration.validate(ExperimentConfig, tree, source=source)
+
+
 def from_description(choice: Choice, described: Mapping[str, Any], *, source: str) -> ExperimentConfig:
     """The experiment a model file was trained in, with the typed keys on top; typed words must agree with it."""
     check_agreement(choice, described, source)
     check_task(choice.task, described, source=source)
-    tree = _with_input_size({**described, "train": {"batch_size": 1}}, choice)
-    for key, value in choice.keys.items():
-        configuration.assign(tree, key, value)
-    _settle_batch_size(tree, choice)
-    return configuration.validate(ExperimentConfig, configuration.override(tree, choice.assignments), source=source)
+    return from_tree(choice, {**described, "train": {"batch_size": 1}}, source=source)
 
 
 def _settle_batch_size(tree: Tree, choice: Choice) -> None:
@@ -123,8 +124,8 @@ def _with_hidden_channels(tree: Tree, choice: Choice) -> Tree:
     return configuration.merge(tree, {"model": {"head": {"hidden_channels": typed}}}) if typed >= 0 else tree
 
 
-def _with_input_size(tree: Tree, choice: Choice) -> Tree:
-    tree = configuration.override(tree, [])  # a copy
+def _with_input_size(tree: Mapping[str, Any], choice: Choice) -> Tree:
+    tree = configuration.override(dict(tree), [])  # a copy
     if choice.input_size is not None:
         configuration.assign(tree, "data.input_size", list(choice.input_size))
     return tree

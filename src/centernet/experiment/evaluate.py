@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from tqdm import tqdm
 
 from centernet import plugins
-from centernet.data.datasets.base import DetectionDataset
+from centernet.data.datasets.base import DetectionDataset, data_folder
 from centernet.data.reader import read_ahead
 from centernet.data.sampler import evaluation_shard
 from centernet.engine.communicator import Communicator
 from centernet.engine.evaluation import evaluate as run
 from centernet.engine.progress import ROWS, terminal_width
 from centernet.errors import DataError
+from centernet.experiment import report
+from centernet.experiment.assembly import open_split
 from centernet.experiment.detector import Detector
 from centernet.experiment.schema import DataConfig
 from centernet.inference.parallel import in_order
@@ -45,6 +48,28 @@ def check_classes(found: ClassTable, expected: ClassTable, *, source: str) -> No
             f"{source}: the model knows {len(expected)} classes ({_some(expected)}), the data set has {len(found)} ({_some(found)}); "
             "use the data set it was trained for, or list the classes in data.dataset.classes in the model's order"
         )
+
+
+def measure(
+    detector: Detector, data: DataConfig, communicator: Communicator, *, announce: Callable[[dict[str, Any]], None] = lambda protocol: None
+) -> tuple[dict[str, Any], list[dict[str, object]]]:
+    """What `results.json` and `detections.json` hold: the numbers on a validation split and how they came about, all detections.
+
+    Args:
+        detector: each process has its own. announce: told the protocol before the measuring begins.
+
+    Raises:
+        DataError: the data set cannot be read, or has other classes than the model.
+    """
+    if data.root is not None:
+        data_folder(Path(data.root).expanduser())  # a data set that draws itself must not do so for a misspelt folder
+    dataset = open_split(data, "val")
+    check_classes(dataset.classes, detector.description.classes, source=str(data.root))
+    protocol = report.protocol_text(detector, metric=protocol_of(data), num_images=len(dataset))
+    announce(protocol)
+    metric = metric_for(detector.assembly.task, dataset, data)
+    numbers = evaluate(detector, dataset, metric, communicator, on_bad_image=data.on_bad_image, sample_seconds=data.sample_seconds)
+    return {**numbers, "protocol": protocol}, metric.detections_json()
 
 
 def evaluate(

@@ -57,7 +57,7 @@ def load(
         ConfigError: an option does not fit the file. DeviceError: the runtime asked for cannot be had.
     """
     path = Path(path)
-    machine, options = _with_settings(machine or Machine(), options or Options(), settings)
+    machine, options = with_settings(machine or Machine(), options or Options(), settings)
     if is_checkpoint(path):
         own = described or published.describe(completed(Choice(), identify(path), source=path))
         assembly = from_description(for_machine(own, machine), source=str(path))
@@ -186,7 +186,8 @@ def _check_exported(path: Path, own: Description, options: Options) -> None:
         raise ConfigError(f"{path}: was exported for one input size, so --keep_res does not fit; use the parameters (.h5)")
 
 
-def _with_settings(machine: Machine, options: Options, settings: Mapping[str, Any]) -> tuple[Machine, Options]:
+def with_settings(machine: Machine, options: Options, settings: Mapping[str, Any]) -> tuple[Machine, Options]:
+    """The two with their fields of these names replaced; ConfigError where neither has one, or a value does not fit."""
     own = {key: value for key, value in settings.items() if key in Machine.__dataclass_fields__}
     rest = {key: configuration.to_tree(value) if is_dataclass(value) else value for key, value in settings.items() if key not in own}
     unknown = sorted(set(rest) - set(Options.__dataclass_fields__))

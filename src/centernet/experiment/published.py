@@ -11,7 +11,7 @@ from centernet.experiment import choice as choices
 from centernet.experiment.assembly import assemble, open_split
 from centernet.experiment.choice import Choice
 from centernet.experiment.description import Description
-from centernet.experiment.schema import DataConfig
+from centernet.experiment.schema import DataConfig, ExperimentConfig
 from centernet.structures import ClassTable, Normalization
 
 
@@ -23,13 +23,23 @@ def describe(choice: Choice) -> Description:
     Raises:
         ConfigError: the choice is wrong, or its classes are not known without the data.
     """
-    config = choices.experiment(replace(choice, keys={key: value for key, value in choice.keys.items() if not key.startswith("train.")}))
-    classes = _classes(config.data)
+    keys = {key: value for key, value in choice.keys.items() if not key.startswith("train.")}
+    return described(choices.experiment(replace(choice, keys=keys)))
+
+
+def described(config: ExperimentConfig) -> Description:
+    """The description of a file of this experiment; ConfigError where its classes are not known without the data."""
+    classes = classes_of(config.data)
     dataset = config.data.dataset
     return assemble(config, classes, Normalization(dataset.mean, dataset.std)).description
 
 
-def _classes(data: DataConfig) -> ClassTable:
+def classes_of(data: DataConfig) -> ClassTable:
+    """A data set's own classes where its folder is given, else those that it declares or is published with.
+
+    Raises:
+        ConfigError: they are not known without the data.
+    """
     if data.root is not None:
         return open_split(data, "val").classes
     declared = getattr(data.dataset, "classes", None)  # not every data set lets them be chosen

@@ -9,6 +9,7 @@ import numpy as np
 from centernet.errors import ConfigError, did_you_mean
 from centernet.structures import Array, Detections
 
+DEFAULT_SCORE = 0.2  # from which an object is shown
 EVERY = ""  # the name under which the score for all other classes stands
 
 

@@ -14,6 +14,7 @@ from centernet.structures import Array, Detections
 CONTAINED = 0.7  # share of a cut piece inside an object from which it is a piece of that object,
 VISIBLE = 0.5  # if it is at least this share of what its tile shows of the object
 GROUP = 3  # objects of its class inside something large, from which that is a group seen from afar
+OVERLAP = 8  # tiles share this part of their side, where nothing else is asked for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -111,6 +112,19 @@ def test_it_is_tested_drawn_shown_and_exported(trained: Trained, centernet: Any,
 
 
 @pytest.mark.usefixtures("package")
+def test_a_program_builds_trains_and_loads_it_too(trained: Trained, tmp_path: Path) -> None:
+    import centernet
+
+    settings = {"train.epochs": 1, "data.workers": 0}
+    training = centernet.Trainer(trained.config, data_dir=trained.data, settings=settings, output=tmp_path / "out").fit()
+    network = centernet.build(trained.config, data_dir=trained.data, parameters=training.parameters)
+    outputs = network(np.zeros((1, 64, 64, 3), np.uint8))
+    assert [len(found) for found in network.decode(outputs, k=3)] == [3]
+    assert 0 <= centernet.evaluate(training.parameters, data_dir=trained.data)["AP"] <= 1
+    assert len(centernet.load(training.parameters, k=3).predict(trained.data / "val0.png")) == 3
+
+
+@pytest.mark.usefixtures("package")
 def test_another_task_than_the_typed_one_is_refused(trained: Trained, centernet: Any) -> None:
     said = centernet("test", "ctdet", "--checkpoint", trained.model, code=2).err
     assert "task 'ctdet' was asked for, but" in said
@@ -151,3 +165,18 @@ def test_processes_that_train_together_find_the_package(trained: Trained, script
     script("main.py", *words, "-o", tmp_path / "own", "--processes", 2)
     for name in ("mpi", "own"):
         assert (tmp_path / name / "checkpoints" / "params_1.h5").is_file()
+
+
+def test_a_package_that_is_only_on_the_path_of_a_program_is_found_by_its_workers(trained: Trained, tmp_path: Path) -> None:
+    """As in a notebook: the environment says nothing of it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"import sys\nsys.path.insert(0, {str(LIBRARY)!r})\n"
+        "import centernet\n"
+        "if __name__ == '__main__':\n"
+        f"    data = centernet.DataModule({str(trained.config)!r}, data_dir={str(trained.data)!r})\n"
+        "    with data.train_loader() as loader:\n"
+        "        print(sum(len(batch.names) for batch in loader.epoch(0)))\n"
+    )
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "8"), ended.stderr
