@@ -11,7 +11,7 @@ from centernet import config as configuration
 from centernet.engine.solver import GroupConfig, SolverConfig
 from centernet.errors import ConfigError, WeightsError
 from centernet.experiment.assembly import Assembly, assemble
-from centernet.experiment.fine_tune import begin_with, frozen_names, plan
+from centernet.experiment.fine_tune import begin_with, frozen_names, plan, stages_of
 from centernet.experiment.schema import ExperimentConfig
 from centernet.structures import ClassTable, Normalization
 from centernet.weights.layout import convert
@@ -148,3 +148,15 @@ def test_what_is_trained_differently_is_said() -> None:
     assert plan(SolverConfig(), frozenset(), network) == []
     with pytest.raises(ConfigError, match=r"groups\.0\.pattern: 'conv9/\*' matches no parameter"):
         plan(SolverConfig(groups=(GroupConfig(pattern="conv9/*"),)), frozenset(), network)
+
+
+def test_the_stages_of_a_backbone_are_named_from_the_image_on() -> None:
+    network = assembly_for(3).network
+    found = stages_of(network)
+    assert [names[0].partition("/")[0] for names in found] == ["conv1", "res1", "res2", "res3", "res4"]
+    assert [name for names in found for name in names] == list(network.backbone_shapes())
+    solver = SolverConfig(layer_decay=0.5, weight_decay=1e-4, no_decay=("biases", "batch_norm"))
+    norms, backbone = plan(solver, frozenset(), network)
+    number = sum(name.endswith(("/b", "/beta", "/gamma")) for name in network.parameter_shapes())
+    assert norms == f"no weight decay: {number} parameters (biases, batch norm)"
+    assert backbone.startswith("backbone: 5 stages, 0.0312 times the learning rate in that of conv1/")

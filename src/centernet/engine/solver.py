@@ -7,15 +7,17 @@ from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Any, Literal
 
 import nnabla as nn
-import nnabla.solvers as S
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from centernet.engine.patterns import matching
-from centernet.errors import STRICT, ConfigError, WeightsError
+from centernet.engine.solver_catalogue import check_arguments, known_solvers, make_solver
+from centernet.errors import STRICT, ConfigError, WeightsError, did_you_mean
 from centernet.structures import Array
 
+SHORT = {"adam": ("beta1", "beta2", "epsilon"), "adamw": ("beta1", "beta2", "epsilon"), "sgd": ("momentum",)}
+WITHOUT_DECAY = {"biases": ("b",), "batch_norm": ("beta", "gamma")}  # last part of a parameter's name
 STEPS = "t"  # the entry of a parameter's state that counts its updates
 
 
@@ -31,22 +33,51 @@ class GroupConfig:
     weight_decay: Annotated[float, Field(ge=0)] | None = None
 
 
+def _known(name: str) -> str:
+    if name not in SHORT and name not in known_solvers():
+        raise ValueError(f"no solver '{name}'{did_you_mean(name, (*SHORT, *known_solvers()))}")
+    return name
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SolverConfig:
-    """Which solver. beta1, beta2, epsilon: of adam and adamw; momentum: of sgd.
+    """Which solver: one of NNabla's under its own name (`AdaBelief`), with NNabla's arguments of it; or adam, adamw, sgd.
 
-    weight_decay: added to the gradient just before the update (adam, sgd), as the predecessor does, or decoupled
-    (adamw: weights shrink by learning rate * weight_decay a step, Loshchilov and Hutter 2019, arXiv:1711.05101).
-    groups: parameters with settings of their own; one that several patterns match belongs to the first of them.
+    beta1, beta2, epsilon: of adam and adamw; momentum: of sgd. arguments: of all others.
+    weight_decay: added to the gradient just before the update, as the predecessor does, or decoupled where the solver does so
+    (adamw, AdamW, SgdW: weights shrink by learning rate * weight_decay a step, Loshchilov and Hutter 2019, arXiv:1711.05101).
+    no_decay: kinds of parameters without weight decay, by the last part of their names.
+    layer_decay: each stage of the backbone has the learning rate of the next one times this, the last one that of neck and heads
+    times this (Clark et al. 2020, arXiv:2003.10555, section 3.1; there by layer).
+    groups: parameters with settings of their own; one that several patterns match belongs to the first of them. A group's own
+    weight_decay goes before no_decay.
     """
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    name: Annotated[str, AfterValidator(_known)] = "adam"
+    arguments: dict[str, bool | int | float] = Field(default_factory=dict)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    no_decay: tuple[Literal["biases", "batch_norm"], ...] = ()
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     groups: tuple[GroupConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        own = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0.9}
+        if self.name in SHORT:
+            if self.arguments:
+                raise ValueError(
+                    f"arguments: are of NNabla's solvers by their own names, {', '.join(known_solvers())}; "
+                    f"those of {self.name} stand beside its name: {', '.join(SHORT[self.name])}"
+                )
+            return
+        foreign = [key for key, default in own.items() if getattr(self, key) != default]
+        if foreign:
+            owners = " and ".join(name for name, keys in SHORT.items() if foreign[0] in keys)
+            raise ValueError(f"{foreign[0]}: is of {owners}; those of {self.name} stand under arguments")
+        check_arguments(self.name, self.arguments)
 
 
 def grouped(groups: Sequence[GroupConfig], names: Sequence[str]) -> list[list[str]]:
@@ -68,11 +99,26 @@ def grouped(groups: Sequence[GroupConfig], names: Sequence[str]) -> list[list[st
     return [*found, rest]
 
 
-class Solver:
-    """NNabla solvers with their weight decay, one for each group of parameters that has parameters to train."""
+def is_without_decay(name: str, kinds: Sequence[str]) -> bool:
+    """Whether a parameter is of one of these kinds, keys of WITHOUT_DECAY."""
+    return any(name.rpartition("/")[2] in WITHOUT_DECAY[kind] for kind in kinds)
 
-    def __init__(self, config: SolverConfig) -> None:
+
+def stage_factors(layer_decay: float, stages: Sequence[Collection[str]]) -> dict[str, float]:
+    """The factor of the learning rate of every parameter in a stage; the last stage's is `layer_decay`."""
+    return {name: layer_decay ** (len(stages) - index) for index, names in enumerate(stages) for name in names}
+
+
+class Solver:
+    """NNabla solvers with their weight decay, one for each group of parameters that has parameters to train.
+
+    Args:
+        stages: names of the backbone's parameters, stage by stage from the image on; for `layer_decay`.
+    """
+
+    def __init__(self, config: SolverConfig, *, stages: Sequence[Collection[str]] = ()) -> None:
         self.config = config
+        self._factors = stage_factors(config.layer_decay, stages)
         self._cores: list[_Core] = []
         self._names: tuple[str, ...] = ()  # NNabla's own order is not that of the parameters
 
@@ -87,11 +133,19 @@ class Solver:
         self._names = tuple(name for name in parameters if name not in frozen)
         self._cores = []
         for group, names in zip((*config.groups, rest), grouped(config.groups, list(parameters)), strict=True):
-            trained = {name: parameters[name] for name in names if name not in frozen}
-            if trained:
-                decay = config.weight_decay if group.weight_decay is None else group.weight_decay
-                self._cores.append(_Core(core=_make(config), lr_factor=group.lr_factor, weight_decay=decay))
-                self._cores[-1].core.set_parameters(trained)
+            for (lr_factor, decay), trained in self._alike(group, [name for name in names if name not in frozen]).items():
+                self._cores.append(_Core(core=_make(config), lr_factor=lr_factor, weight_decay=decay))
+                self._cores[-1].core.set_parameters({name: parameters[name] for name in trained})
+
+    def _alike(self, group: GroupConfig, names: Sequence[str]) -> dict[tuple[float, float], list[str]]:
+        """The names of a group by their factor of the learning rate and their weight decay."""
+        parts: dict[tuple[float, float], list[str]] = {}
+        for name in names:
+            decay = group.weight_decay
+            if decay is None:
+                decay = 0.0 if is_without_decay(name, self.config.no_decay) else self.config.weight_decay
+            parts.setdefault((group.lr_factor * self._factors.get(name, 1.0), decay), []).append(name)
+        return parts
 
     def update(self, learning_rate: float) -> None:
         """One step from the gradients the parameters hold."""
@@ -148,12 +202,12 @@ class _Core:
 
 
 def _make(config: SolverConfig) -> Any:
-    if config.name == "adam":
-        return S.Adam(1e-3, config.beta1, config.beta2, config.epsilon)
-    if config.name == "adamw":
-        # NNabla decays by (rate / initial rate) * weight_decay: with an initial rate of 1 that is rate * weight_decay.
-        return S.AdamW(1.0, config.beta1, config.beta2, config.epsilon, wd=0.0)
-    return S.Momentum(1e-3, config.momentum) if config.momentum else S.Sgd(1e-3)
+    if config.name in ("adam", "adamw"):
+        arguments = {"beta1": config.beta1, "beta2": config.beta2, "eps": config.epsilon}
+        return make_solver({"adam": "Adam", "adamw": "AdamW"}[config.name], arguments)
+    if config.name == "sgd":
+        return make_solver("Momentum", {"momentum": config.momentum}) if config.momentum else make_solver("Sgd", {})
+    return make_solver(config.name, config.arguments)
 
 
 def _arrays(state: Any) -> dict[str, Array]:

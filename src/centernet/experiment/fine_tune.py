@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from centernet.engine.patterns import matching
-from centernet.engine.solver import SolverConfig, grouped
+from centernet.engine.solver import SolverConfig, grouped, is_without_decay
 from centernet.errors import ConfigError, WeightsError
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.models.network import Network
@@ -94,7 +94,29 @@ def plan(solver: SolverConfig, frozen: Collection[str], network: Network) -> lis
     for group, names in zip(solver.groups, grouped(solver.groups, trainable)[:-1], strict=True):
         decay = "" if group.weight_decay is None else f", weight decay {group.weight_decay:g}"
         lines.append(f"{group.pattern}: {len(names)} parameters with {group.lr_factor:g} times the learning rate{decay}")
+    if solver.no_decay and solver.weight_decay:
+        number = sum(is_without_decay(name, solver.no_decay) for name in trainable)
+        lines.append(f"no weight decay: {number} parameters ({', '.join(solver.no_decay).replace('_', ' ')})")
+    if solver.layer_decay != 1:
+        parts = stages_of(network)
+        first = f"{solver.layer_decay ** len(parts):.3g} times the learning rate in that of {parts[0][0]}"
+        lines.append(f"backbone: {len(parts)} stages, {first}, {solver.layer_decay:g} times in that of {parts[-1][0]}")
     return lines
+
+
+def stages_of(network: Network) -> list[list[str]]:
+    """The names of the backbone's parameters, stage by stage from the image on.
+
+    A stage is what has the first part of its name in common (`res1`), or the first two where all begin alike (`features/0`).
+    """
+    names = list(network.backbone_shapes())
+    for depth in (1, 2):
+        stages: dict[tuple[str, ...], list[str]] = {}
+        for name in names:
+            stages.setdefault(tuple(name.split("/")[:depth]), []).append(name)
+        if len(stages) > 1:
+            break
+    return list(stages.values())
 
 
 def _differ_by_classes(found: Shape, own: Shape, more: Shape) -> bool:

@@ -39,7 +39,7 @@ from centernet.experiment.backbone_file import begin_with_backbone
 from centernet.experiment.batches import Data, load, open_splits
 from centernet.experiment.checkpoints import parameters_for
 from centernet.experiment.detector import detector, options_of
-from centernet.experiment.fine_tune import begin_with, frozen_names, plan
+from centernet.experiment.fine_tune import begin_with, frozen_names, plan, stages_of
 from centernet.experiment.inference_graph import Machine
 from centernet.experiment.output import default_folder, output_folder
 from centernet.experiment.schema import ExperimentConfig
@@ -165,7 +165,7 @@ def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicat
     return TrainStep(
         build_losses,
         loss_weights=assembly.task.loss_weights,
-        solver=Solver(config.train.solver),
+        solver=Solver(config.train.solver, stages=stages_of(assembly.network) if config.train.solver.layer_decay != 1 else ()),
         scaler=LossScaler(config.train.precision.loss_scaling),
         communicator=communicator,
         counts=assembly.task.counts,
