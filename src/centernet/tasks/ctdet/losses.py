@@ -146,7 +146,7 @@ def box_loss(
         found = _of_own_class(found, targets["class_ids"])
     if kind == "l1" or kind == "smooth_l1":
         if relative:
-            found, wanted = found / (wanted + RELATIVE), F.constant(1.0, wanted.shape)
+            found, wanted = found / (wanted + RELATIVE), 0.0 * wanted + 1.0  # no F.constant: its array has no type to look at
         channels = wanted.shape[1]
         errors = F.absolute_error(found, wanted) if kind == "l1" else 0.5 * F.huber_loss(found, wanted)
         total = place.total * channels if kind == "l1" else place.total
