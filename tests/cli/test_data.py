@@ -72,13 +72,3 @@ def test_the_formats_that_help_lists_are_those_there_are() -> None:
     from centernet.experiment import data_init
 
     assert tuple(data_init.FORMATS) == data.FORMATS
-
-
-def test_a_long_table_says_how_much_of_it_is_not_shown() -> None:
-    from centernet.cli.data import shown_rows
-
-    rows = [("", "train"), *((f"class {number}", str(number)) for number in range(60))]
-    lines = shown_rows(rows, most=10)
-    assert lines[1] == "class 0       0"
-    assert lines[-1] == "... and 51 more"
-    assert len(lines) == 11

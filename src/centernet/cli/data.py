@@ -1,4 +1,4 @@
-"""`centernet data`: from a folder to an experiment, and a look at what a training is fed with."""
+"""`centernet data`: from a folder to an experiment, what is wrong with it, and a look at what a training is fed with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from centernet.cli import parsing, values
 from centernet.cli.actions import Actions, run_action
+from centernet.cli.data_check import check
 from centernet.cli.options import OPTIONS
+from centernet.cli.tables import lines_of
 from centernet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def init(typed: Sequence[str], *, program: str) -> int:
         )
     )
     _tell(made, folder, data_init.FORMATS[made.kind])
-    print(f"\nnext: centernet data show {shlex.quote(str(output))}\n      centernet train --train-config {shlex.quote(str(output))}")
+    print(f"\nnext: centernet data check {shlex.quote(str(output))}\n      centernet train --train-config {shlex.quote(str(output))}")
     return 0
 
 
@@ -114,20 +116,12 @@ def _tell(made: Initialised, folder: Path, kind: str) -> None:
     print(f"{folder}: {kind}; {made.split}\n")
     rows = [("", "train", "val"), ("images", *map(str, made.num_images))]
     rows += [(name, str(first), str(second)) for name, (first, second) in made.counts.items()]
-    print("\n".join([*shown_rows(rows), ""]))
+    print("\n".join([*lines_of(rows), ""]))
     print("\n".join([*(f"note: {note}" for note in made.notes), *(f"wrote {path}" for path in made.files)]))
-
-
-def shown_rows(rows: Sequence[Sequence[str]], *, most: int = 40) -> list[str]:
-    """Rows as a table's lines, the first column to the left; of many rows the first, and how many more there are."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]) for row in rows
-    ]
-    return lines if len(lines) <= most else [*lines[:most], f"... and {len(lines) - most} more"]
 
 
 ACTIONS: Actions = {
     "show": (show, "draw augmented training samples, and their targets"),
     "init": (init, "look at a folder of images and annotations, and write the YAML to train from"),
+    "check": (check, "list what is wrong with a data set: files, boxes, classes, copies; in pictures too"),
 }

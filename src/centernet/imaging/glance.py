@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from centernet.errors import DataError
 from centernet.imaging.header import size_from_header, truncation
 from centernet.imaging.io import find_image, read_encoded
 
-HEAD, TAIL = 1 << 16, 64
+HEAD, TAIL = 1 << 16, 1 << 12
 _ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND\xaeB`\x82"}
 
 
-def glance(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """The size an image will have when read, upright, without reading all of a JPEG or PNG file.
+@dataclass(frozen=True)
+class Glance:
+    """size: (height, width) in pixels when read, upright. num_bytes: of the file. digest: of its ends; equal files have equal ones."""
+
+    size: tuple[int, int]
+    num_bytes: int
+    digest: bytes
+
+
+def glance(path: str | os.PathLike[str]) -> Glance:
+    """Look at an image file without reading all of a JPEG or PNG.
 
     Args:
         path: of the image file; `a.jpg` also finds `a.JPG`.
-
-    Returns:
-        (height, width), in pixels.
 
     Raises:
         DataError: there is no such file, it cannot be read, is no image, or is cut off; pixels that are damaged go unnoticed.
@@ -36,7 +44,7 @@ def glance(path: str | os.PathLike[str]) -> tuple[int, int]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     end = _ENDS.get(head[:2])
     size = size_from_header(head) if end is not None and tail.endswith(end) else None
-    return size if size is not None else _whole(found)
+    return Glance(size or _whole(found), length, hashlib.blake2b(head + tail, digest_size=16).digest())
 
 
 def _whole(path: Path) -> tuple[int, int]:

@@ -82,3 +82,18 @@ def train_test_draw(centernet: Command, config: Path, data: Path, folder: Path, 
     (found,) = [json.loads(text) for text in (folder / "demo" / "detections.jsonl").read_text().splitlines()]
     assert (found["height"], found["width"]) == (480, 640)
     assert (folder / "demo" / "BloodImage_00007.jpg").is_file()
+
+
+def test_a_real_folder_is_initialised_and_its_known_faults_are_found(real_data: Path, centernet: Command) -> None:
+    """Two of its annotations have no area; the folder itself may be read-only."""
+    folder = real_data / "bccd"
+    assert "Pascal VOC XML; its own split: 205 and 87 images" in centernet("data", "init", folder, "-o", "cells.yaml").out
+    found = json.loads(centernet("data", "check", "cells.yaml", "--json", "--no-decode").out)
+    assert found["ok"]
+    empty = {problem["split"]: problem["examples"] for problem in found["problems"] if problem["code"] == "empty-boxes"}
+    assert list(empty) == ["train", "val"]
+    assert "BloodImage_00343.jpg" in empty["train"][0]
+    assert "BloodImage_00338.jpg" in empty["val"][0]
+    again = centernet("data", "init", folder, "-o", "split.yaml", "--resplit", "--converted", "here").out
+    assert "wrote " in again
+    assert json.loads(centernet("data", "check", "split.yaml", "--json", "--no-decode").out)["num_images"] == {"train": 233, "val": 59}

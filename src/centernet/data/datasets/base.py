@@ -38,7 +38,7 @@ class DetectionDataset:
     normalization: what networks for this data set are fed with by default, applied to BGR.
     keep_crowd, keep_difficult: whether such objects are part of a sample; they are always part of `annotations`.
     has_inclusive_boxes: x2 and y2 are the last pixels inside the box, as in VOC's XML, which matters to VOC's metric.
-    images: where pixels come from.
+    images: where pixels come from. notes: what the reader of the annotations found worth saying, a line each.
     """
 
     annotations: Annotations
@@ -49,6 +49,7 @@ class DetectionDataset:
     keep_difficult: bool = True
     has_inclusive_boxes: bool = False
     images: Images = field(default_factory=ImageFiles)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -107,6 +108,7 @@ def assemble(
         keep_crowd=keep_crowd,
         keep_difficult=keep_difficult,
         has_inclusive_boxes=has_inclusive_boxes,
+        notes=tuple(table.notes),
     )
 
 

@@ -151,7 +151,7 @@ def _add(builder: TableBuilder, boxes: Sequence[tuple[int, str, list[float]]], r
     for image, category, box in boxes:
         if is_share:
             if image not in sizes:
-                sizes[image] = glance(root / names[image])
+                sizes[image] = glance(root / names[image]).size
             height, width = sizes[image]
             box = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
         builder.object(image, category, box)

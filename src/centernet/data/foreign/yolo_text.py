@@ -58,7 +58,7 @@ def is_label(text: str) -> bool:
 
 def _size(path: Path, builder: TableBuilder) -> tuple[int, int]:
     try:
-        return glance(path)
+        return glance(path).size
     except DataError as error:
         builder.mistake(str(error))
         return 1, 1

@@ -191,7 +191,7 @@ def _sizes(table: AnnotationTable, root: Path) -> Any:
     sizes = np.zeros_like(table.image_sizes)
     for number in np.unique(np.linspace(0, len(sizes) - 1, min(SAMPLED, len(sizes))).astype(int)):
         try:
-            sizes[number] = glance(root / table.file_names[number])
+            sizes[number] = glance(root / table.file_names[number]).size
         except DataError:  # `data check` says it
             continue
     return sizes
