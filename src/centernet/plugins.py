@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from centernet.errors import ConfigError, did_you_mean
@@ -80,7 +80,8 @@ def outside(name: str, *, kind: str) -> Any:
         return getattr(module, attribute)
     if attribute in _inside(module):
         return _imported(f"{where}.{attribute}", name, kind)
-    known = {other for other, value in vars(module).items() if hasattr(value, "Config")}.union(_inside(module))
+    own = {other for other, value in vars(module).items() if callable(value) and getattr(value, "__module__", None) == where}
+    known = own.union(_inside(module)) - {"Config"}
     raise ConfigError(f"{kind}: '{name}': module {where} ({_place(module)}) has no '{attribute}'{did_you_mean(attribute, known)}")
 
 
@@ -120,6 +121,27 @@ def plugin_config(package: str) -> Any:
         return {"name": name_of(config), **tree}
 
     return Annotated[Any, PlainValidator(validate), PlainSerializer(serialize), _Package(package)]
+
+
+def words_or_outside(words: Any, *, kind: str) -> WrapValidator:
+    """Makes `Annotated[str, ...]` one of the words of a Literal, or `module:name` of a function of the user's own.
+
+    kind: what errors call it.
+    """
+
+    def validate(value: object, _: object) -> object:
+        if not isinstance(value, str) or not is_outside(value):
+            return TypeAdapter(words).validate_python(value, strict=True)
+        try:
+            found = outside(value, kind=kind)
+        except ConfigError as error:
+            raise PydanticCustomError("plugin", "{text}", {"text": str(error)}) from error
+        if not callable(found):
+            text = f"{kind}: '{value}': expected a function, found {type(found).__name__}"
+            raise PydanticCustomError("plugin", "{text}", {"text": text})
+        return value
+
+    return WrapValidator(validate)
 
 
 @dataclass(frozen=True)

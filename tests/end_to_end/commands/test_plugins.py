@@ -36,7 +36,7 @@ def write_lines(root: Path) -> Path:
 
 def experiment(**train: Any) -> dict[str, Any]:
     return {
-        "task": {"name": "minnow:soft", "square_weight": 0.5},
+        "task": {"name": "minnow:soft", "square_weight": 0.5, "loss": {"boxes": "minnow.losses:square"}},
         "data": {"dataset": {"name": "minnow.lines:Lines"}, "input_size": [64, 64], "workers": 1},
         "model": {
             "backbone": {"name": "minnow:plain", "channels": 8},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from centernet.errors import STRICT
+from centernet.plugins import words_or_outside
 
 Weight = Annotated[float, Field(ge=0)]
 Part = Annotated[float, Field(gt=0, le=1)]
@@ -48,16 +49,16 @@ class LossConfig:
     """heatmap: penalty-reduced focal loss, quality focal loss, or squared errors of the probabilities (`--mse_loss`).
 
     boxes: of sizes or distances, or one minus the overlap of decoded boxes. offset: of offsets. relative_size: errors as parts of
-    the true size (`--norm_wh`).
+    the true size (`--norm_wh`). Each may also be a function of one's own, `module:name`: see `losses.own_errors`.
     """
 
-    heatmap: HeatmapLoss = "focal"
-    boxes: BoxLoss = "l1"
-    offset: NumberLoss = "l1"
+    heatmap: Annotated[str, words_or_outside(HeatmapLoss, kind="losses")] = "focal"
+    boxes: Annotated[str, words_or_outside(BoxLoss, kind="losses")] = "l1"
+    offset: Annotated[str, words_or_outside(NumberLoss, kind="losses")] = "l1"
     relative_size: bool = False
 
     def __post_init__(self) -> None:
-        if self.relative_size and self.boxes not in ("l1", "smooth_l1"):
+        if self.relative_size and self.boxes in get_args(OverlapLoss):
             raise ValueError(f"relative_size is for boxes: l1 or smooth_l1, found {self.boxes}, which depends on no scale already")
 
 
@@ -83,7 +84,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.boxes.form != "ltrb":
-            if self.boxes.at == "heatmap" and self.loss.boxes not in ("l1", "smooth_l1"):
+            if self.boxes.at == "heatmap" and self.loss.boxes in get_args(OverlapLoss):
                 raise ValueError(
                     f"boxes.at heatmap has no offsets to decode boxes with: loss.boxes is {self.loss.boxes}, expected l1 or smooth_l1"
                 )

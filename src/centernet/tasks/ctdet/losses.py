@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import nnabla as nn
 import nnabla.functions as F
 
+from centernet import plugins
+from centernet.errors import ConfigError
 from centernet.models.specs import Layout
-from centernet.tasks.ctdet.config import BoxLoss, HeatmapLoss
+from centernet.tasks.ctdet.config import OverlapLoss
 from centernet.tasks.ctdet.overlap.losses import overlap_loss
 
 RELATIVE = 1e-4  # cells, added to sizes that errors are divided by, as in the official code
@@ -73,9 +76,9 @@ def center_losses(
     targets: Mapping[str, nn.Variable],
     *,
     layout: Layout,
-    heatmap: HeatmapLoss = "focal",
-    boxes: BoxLoss = "l1",
-    offset: BoxLoss = "l1",
+    heatmap: str = "focal",
+    boxes: str = "l1",
+    offset: str = "l1",
     relative_size: bool = False,
 ) -> dict[str, nn.Variable]:
     """The losses of all heads, mean over the network's stacks.
@@ -83,7 +86,7 @@ def center_losses(
     Args:
         outputs: raw head maps of each stack, as `focal_loss` and `box_loss` take them.
         targets: the entries of `encode_centers`, stacked; its counts are () and global.
-        heatmap, boxes, offset: which loss of the heatmap; of `size` or `ltrb`; of `offset`.
+        heatmap, boxes, offset: which loss of the heatmap; of `size` or `ltrb`; of `offset`, as `LossConfig` names them.
         relative_size: errors of sizes are divided by the true size.
 
     Returns:
@@ -101,12 +104,16 @@ def center_losses(
     return {name: F.mul_scalar(F.add_n(*(losses[name] for losses in stacks)), 1.0 / len(stacks)) for name in stacks[0]}
 
 
-def heatmap_loss(logits: nn.Variable, targets: Mapping[str, nn.Variable], *, kind: HeatmapLoss, layout: Layout) -> nn.Variable:
+def heatmap_loss(logits: nn.Variable, targets: Mapping[str, nn.Variable], *, kind: str, layout: Layout) -> nn.Variable:
     """`focal_loss`; or quality focal loss, |y - p|^2 times the cross entropy (Li et al. 2020, arXiv:2006.04388, equation 3, beta 2),
-    summed and divided by num_peaks; or (y - p)^2, mean over num_cells, all with p the probability and y the target."""
+    summed and divided by num_peaks; or (y - p)^2, mean over num_cells, all with p the probability and y the target; or `own_errors`
+    of logits and target, summed and divided by num_peaks."""
     heatmap = targets["heatmap"]
     if kind == "focal":
         return focal_loss(logits, heatmap, targets["num_peaks"], layout=layout)
+    if plugins.is_outside(kind):
+        first = F.transpose(logits, (0, 3, 1, 2)) if layout == "nhwc" else logits
+        return F.sum(own_errors(kind, first, heatmap, key="heatmap")) / F.maximum_scalar(targets["num_peaks"], 1.0)
     if layout == "nhwc":
         heatmap = F.transpose(heatmap, (0, 2, 3, 1))
     squares = F.pow_scalar(F.sigmoid(logits) - heatmap, 2.0)
@@ -119,12 +126,12 @@ def heatmap_loss(logits: nn.Variable, targets: Mapping[str, nn.Variable], *, kin
 
 
 def box_loss(
-    name: str, maps: Mapping[str, nn.Variable], targets: Mapping[str, nn.Variable], *, kind: BoxLoss, relative: bool, layout: Layout
+    name: str, maps: Mapping[str, nn.Variable], targets: Mapping[str, nn.Variable], *, kind: str, relative: bool, layout: Layout
 ) -> nn.Variable:
     """The loss of one head that says something of boxes, wherever its targets are.
 
     l1: mean over channels, see `regression_loss`. smooth_l1: summed over channels, divided by the objects or weights + 1e-4, as
-    the official code does. iou, giou, diou, ciou: of boxes decoded from all heads, see `overlap_loss`, divided so too.
+    the official code does; `own_errors` too. iou, giou, diou, ciou: of boxes decoded from all heads, see `overlap_loss`, divided so.
 
     Args:
         name: of the head: size, offset or ltrb.
@@ -144,11 +151,11 @@ def box_loss(
     found, wanted = place.found(maps[name]), place.wanted(target)
     if not is_shared:
         found = _of_own_class(found, targets["class_ids"])
-    if kind == "l1" or kind == "smooth_l1":
+    if kind in ("l1", "smooth_l1") or plugins.is_outside(kind):
         if relative:
             found, wanted = found / (wanted + RELATIVE), 0.0 * wanted + 1.0  # no F.constant: its array has no type to look at
         channels = wanted.shape[1]
-        errors = F.absolute_error(found, wanted) if kind == "l1" else 0.5 * F.huber_loss(found, wanted)
+        errors = _errors(kind, found, wanted, key="offset" if name == "offset" else "boxes")
         total = place.total * channels if kind == "l1" else place.total
         return F.sum(F.broadcast(place.weights, errors.shape) * errors) / (total + 1e-4)
     if name == "size":
@@ -156,7 +163,36 @@ def box_loss(
         found, wanted = _decoded(found, offset), _decoded(wanted, true_offset)
     else:
         found, wanted = _from_distances(found), _from_distances(wanted)
-    return F.sum(place.weights * overlap_loss(found, wanted, kind=kind)) / (place.total + 1e-4)
+    return F.sum(place.weights * overlap_loss(found, wanted, kind=cast(OverlapLoss, kind))) / (place.total + 1e-4)
+
+
+def _errors(kind: str, found: nn.Variable, wanted: nn.Variable, *, key: str) -> nn.Variable:
+    """Of every number."""
+    if kind == "l1":
+        return F.absolute_error(found, wanted)
+    return 0.5 * F.huber_loss(found, wanted) if kind == "smooth_l1" else own_errors(kind, found, wanted, key=key)
+
+
+def own_errors(name: str, prediction: nn.Variable, target: nn.Variable, *, key: str) -> nn.Variable:
+    """What a function of the user's own, `module:name`, says of every number: it is called with both, and does no more than that.
+
+    Weighting, summing and dividing by the counts of the global batch are done here, so that it trains alike on any number of
+    processes.
+
+    Args:
+        name: of the function. key: where in `task.loss` it was named.
+        prediction: (B, C, h, w) logits of the heatmap; or (B, c, n), what a head says in n cells, in cells. target: the same shape;
+            the heatmap in [0, 1]; takes no gradient.
+
+    Raises:
+        ConfigError: the function returns something else than a variable of that shape.
+    """
+    found = plugins.outside(name, kind="losses")(prediction, target)
+    shape = tuple(found.shape) if isinstance(found, nn.Variable) else type(found).__name__
+    if shape != tuple(prediction.shape):
+        expected = f"a variable of shape {tuple(prediction.shape)}: each number's error"
+        raise ConfigError(f"task.loss.{key}: '{name}' returned {shape}, expected {expected}")
+    return found
 
 
 @dataclass(frozen=True)
