@@ -82,30 +82,25 @@ def encode_centers(
     table, objects = _table(sample.boxes[:max_objects], grid)
     # The table first, the peaks second: whatever is in the heatmap can be found again by it.
     _write_table(targets, table, form)
-    reach = _reach(radius, min_overlap)
-    peaks, regions = set(), []
-    for class_id, found in zip(class_ids, objects, strict=True):
-        if found is not None:
-            cell, _, height, width = found
-            radii = reach(height, width)
-            draw_gaussian(targets["heatmap"][class_id], cell, radii)
-            peaks.add((class_id, cell))
-            if at != "center":
-                regions.append(_region(found, radii, at=at, beta=beta, stride=grid.stride))
+    radii, num_peaks = _draw_peaks(targets["heatmap"], class_ids, objects, _reach(radius, min_overlap))
     if at != "center":
+        found = zip(filter(None, objects), radii, strict=True)
+        regions = [_region(*one, at=at, beta=beta, stride=grid.stride) for one in found]
         _write_maps(targets, regions, at)
     if "class_ids" in more:
         targets["class_ids"][: len(class_ids)] = class_ids
     if "num_cells" in more:
         targets["num_cells"][...] = targets["heatmap"].size
-    targets["num_peaks"][...] = len(peaks)
-    targets["num_objects"][...] = len(objects) - objects.count(None)
+    targets["num_peaks"][...] = num_peaks
+    targets["num_objects"][...] = len(radii)
     return targets
 
 
 INTEGERS = ("indices", "class_ids")
 _Object = tuple[tuple[int, int], tuple[float, float, float, float], float, float]  # its cell (x, y), xyxy, height and width in cells
 _NOTHING = (0.0,) * 6
+_Radii = tuple[int, int]  # (across, down), in whole cells
+_Reach = Callable[[float, float], _Radii]  # of the peak of a box of (height, width) cells
 
 
 def _table(boxes: Array, grid: Grid) -> tuple[Array, list[_Object | None]]:
@@ -151,6 +146,18 @@ def _write_table(targets: Mapping[str, Array], table: Array, form: Form) -> None
             targets[name][: len(table)] = values
 
 
+def _draw_peaks(heatmap: Array, class_ids: Sequence[int], objects: Sequence[_Object | None], reach: _Reach) -> tuple[list[_Radii], int]:
+    """Each object's peak; how far it reaches, of those with area; and in how many cells of the heatmap they are."""
+    peaks, radii = set(), []
+    for class_id, found in zip(class_ids, objects, strict=True):
+        if found is not None:
+            cell, _, height, width = found
+            radii.append(reach(height, width))
+            draw_gaussian(heatmap[class_id], cell, radii[-1])
+            peaks.add((class_id, cell))
+    return radii, len(peaks)
+
+
 def _write_maps(targets: Mapping[str, Array], regions: Sequence[Region], at: Literal["3x3", "gaussian", "heatmap"]) -> None:
     """The maps of the boxes, how much each of their cells counts, and the sum of that."""
     values = {name: array for name, array in targets.items() if array.ndim == 3 and name != "heatmap"}
@@ -158,19 +165,18 @@ def _write_maps(targets: Mapping[str, Array], regions: Sequence[Region], at: Lit
     targets["total_weight"][...] = targets["weights"].sum(dtype=np.float64)
 
 
-def _reach(radius: RadiusFunction | Elliptic | Fixed, min_overlap: float) -> Callable[[float, float], tuple[int, int]]:
-    """How far the peak of a box of (height, width) cells reaches (across, down), in whole cells."""
+def _reach(radius: RadiusFunction | Elliptic | Fixed, min_overlap: float) -> _Reach:
     if isinstance(radius, Elliptic | Fixed):
         return radius.radii
 
-    def both(height: float, width: float) -> tuple[int, int]:
+    def both(height: float, width: float) -> _Radii:
         cells = max(0, int(radius(math.ceil(height), math.ceil(width), min_overlap)))
         return cells, cells
 
     return both
 
 
-def _region(found: _Object, radii: tuple[int, int], *, at: Place, beta: float, stride: int) -> Region:
+def _region(found: _Object, radii: _Radii, *, at: Place, beta: float, stride: int) -> Region:
     cell, box, height, width = found
     if at != "heatmap":
         radii = (1, 1) if at == "3x3" else Elliptic(beta).radii(height, width)
