@@ -53,6 +53,7 @@ class Checkpoint:
     """What a checkpoint on the disk says; `scaler` is empty and `facts` too where the predecessor wrote it.
 
     facts: whatever the writer wanted to find again (seed, global batch, configuration hash).
+    average: the moving average of the parameters after so many updates; None: none was kept.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Checkpoint:
     states: dict[str, dict[str, Array]]
     scaler: dict[str, float]
     facts: dict[str, Any]
+    average: tuple[dict[str, Array], int] | None = None
 
 
 class Checkpointer:
@@ -92,13 +94,17 @@ class Checkpointer:
             OutputError: the folder is not writable or the disk is full; earlier checkpoints are untouched.
         """
         name = INTERRUPTED if progress.batch or not progress.epoch else str(progress.epoch - 1)
-        paths = [self.folder / f"params_{name}.h5", self.folder / f"states_{name}.h5", self.folder / f"checkpoint_{name}.json"]
+        trained = [self.folder / f"trained_{name}.h5"] if step.average is not None else []
+        paths = [self.folder / f"params_{name}.h5", self.folder / f"states_{name}.h5", *trained, self.folder / f"checkpoint_{name}.json"]
         new = [path.with_name(f".new_{path.name}") for path in paths]
         _make_folder(self.folder)
         try:
-            self._write_parameters(new[0], step)
+            with step.averaged():
+                self._write_parameters(new[0], step)
             write_atomically(new[1], _states_to_hdf5(step.solver.states()))
-            write_atomically(new[2], json.dumps(self._record(step, progress, name), indent=1).encode())
+            if trained:
+                self._write_parameters(new[2], step)
+            write_atomically(new[-1], json.dumps(self._record(step, progress, name), indent=1).encode())
             for source, target in zip(new, paths, strict=True):
                 os.replace(source, target)
         except OSError as error:
@@ -125,11 +131,14 @@ class Checkpointer:
 
     def _record(self, step: TrainStep, progress: Progress, name: str) -> dict[str, Any]:
         names = [key for key, parameter in step.parameters().items() if parameter.need_grad]
+        own = {"progress": asdict(progress), "scaler": step.scaler.state(), "facts": self._facts, "saved": time()}
+        if step.average is not None:
+            own["average"] = {"num_updates": step.average.num_updates, "trained_path": f"trained_{name}.h5"}
         return {
             "": {"states_path": f"states_{name}.h5", "params_names": names, "num_update": progress.iteration},
             "params_path": f"params_{name}.h5",
             "current_iter": progress.epoch - 1,
-            OWN: {"progress": asdict(progress), "scaler": step.scaler.state(), "facts": self._facts, "saved": time()},
+            OWN: own,
         }
 
     def _remove_old(self, written: str) -> None:
@@ -138,9 +147,11 @@ class Checkpointer:
         past = [str(epoch) for epoch in epochs[: -self._keep_states]] if written != INTERRUPTED else []
         for tag in past:
             if tag != written:
-                _unlink(self.folder, f"checkpoint_{tag}.json", f"states_{tag}.h5")
+                _unlink(self.folder, f"checkpoint_{tag}.json", f"states_{tag}.h5", f"trained_{tag}.h5")
         if written != INTERRUPTED:
-            _unlink(self.folder, f"checkpoint_{INTERRUPTED}.json", f"states_{INTERRUPTED}.h5", f"params_{INTERRUPTED}.h5")
+            _unlink(
+                self.folder, f"checkpoint_{INTERRUPTED}.json", *(f"{kind}_{INTERRUPTED}.h5" for kind in ("states", "trained", "params"))
+            )
 
 
 def load(folder: Path, which: str | int = "latest") -> Checkpoint:
@@ -161,13 +172,16 @@ def load(folder: Path, which: str | int = "latest") -> Checkpoint:
         raise WeightsError(f"{folder}: no checkpoint of epoch {tag} to resume from; there are: {there} (states are kept for the last few)")
     path, record = folder / f"checkpoint_{tag}.json", records[tag]
     own = record.get(OWN, {})
+    shown = read_parameters(_beside(path, record["params_path"])).parameters
+    average = own.get("average")
     return Checkpoint(
         path=path,
         progress=Progress(**own["progress"]) if own else Progress(epoch=record["current_iter"] + 1, iteration=record[""]["num_update"]),
-        parameters=read_parameters(_beside(path, record["params_path"])).parameters,
+        parameters=read_parameters(_beside(path, average["trained_path"])).parameters if average else shown,
         states=_read_states(_beside(path, record[""]["states_path"])),
         scaler=own.get("scaler", {}),
         facts=own.get("facts", {}),
+        average=(shown, average["num_updates"]) if average else None,
     )
 
 
@@ -183,6 +197,8 @@ def restore(checkpoint: Checkpoint, step: TrainStep) -> None:
         raise WeightsError(f"{checkpoint.path}: {len(wrong)} parameters do not fit this network: {'; '.join(wrong[:5])}")
     for name, parameter in scope.items():
         parameter.d[...] = checkpoint.parameters[name]
+    if step.average is not None and checkpoint.average is not None:
+        step.average.restore(*checkpoint.average, what=str(checkpoint.path))
     step.restore(checkpoint.states, checkpoint.scaler or step.scaler.state(), what=str(checkpoint.path))
 
 
@@ -204,6 +220,7 @@ def _read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text())
         if record.get(OWN):
             Progress(**record[OWN]["progress"])
+            _ = record[OWN].get("average", {"trained_path": "", "num_updates": 0})["trained_path"]
         _ = record["params_path"], record["current_iter"] + 1, record[""]["states_path"], record[""]["num_update"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: not a checkpoint description: {error!r}") from error

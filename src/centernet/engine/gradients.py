@@ -172,7 +172,7 @@ class DeviceGradients:
     def keep_statistics(self) -> None:
         """One copy of all on the device; to copy hundreds one by one would take longer than some of a step's layers."""
         if self._statistics and self._kept is None:
-            self._kept = _joined(self._statistics)
+            self._kept = joined(self._statistics)
         if self._kept is not None:
             self._kept.forward()
 
@@ -185,7 +185,7 @@ class DeviceGradients:
             start += size
 
 
-def _joined(arrays: Sequence[nn.NdArray]) -> nn.Variable:
+def joined(arrays: Sequence[nn.NdArray]) -> nn.Variable:
     """The graph that copies what float32 arrays hold then into one, (n,)."""
     with nn.auto_forward(False), nn.context_scope(in_float(nn.get_current_context())):
         parts = [F.reshape(variable, (-1,), inplace=False) for variable in map(_holding, arrays)]
@@ -195,8 +195,8 @@ def _joined(arrays: Sequence[nn.NdArray]) -> nn.Variable:
 def _sum_of_squares(arrays: Sequence[nn.NdArray]) -> nn.Variable:
     """The graph that computes it, in float32, from what the arrays hold then."""
     with nn.auto_forward(False), nn.context_scope(in_float(nn.get_current_context())):
-        joined = _joined(arrays)  # two functions on all of them, not two on each
-        return F.sum(F.mul2(joined, joined))
+        flat = joined(arrays)  # two functions on all of them, not two on each
+        return F.sum(F.mul2(flat, flat))
 
 
 def _holding(array: nn.NdArray) -> nn.Variable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from centernet.engine.communicator import Communicator
 from centernet.engine.function_types import FunctionType, function_type
 from centernet.engine.gradients import DeviceGradients, FlatGradients, Gradients, is_plain_cpu
 from centernet.engine.graph import BuildLosses, GraphCache
+from centernet.engine.moving_average import MovingAverage
 from centernet.engine.overflow import first_overflow
 from centernet.engine.precision import LossScaler
 from centernet.engine.solver import Solver
@@ -63,6 +65,7 @@ class TrainStep:
         accumulate: the batch goes through the network in so many parts, one after another, and its gradients are added up: the memory
             of a part, and the step of the whole, but for batch norm, which sees one part at a time.
         frozen: names of parameters and running statistics that stay as they are; their losses' graph must not update them.
+        average: of the parameters, kept up with every step; None: none.
     """
 
     def __init__(
@@ -78,10 +81,12 @@ class TrainStep:
         parameters: Mapping[str, nn.Variable] | None = None,
         accumulate: int = 1,
         frozen: Collection[str] = (),
+        average: MovingAverage | None = None,
     ) -> None:
         self.solver = solver
         self.scaler = scaler
         self.communicator = communicator
+        self.average = average
         self.function_types: Counter[FunctionType] = Counter()  # of the first batch that was trained on
         self._weights = dict(loss_weights)
         self._clip = gradient_clip
@@ -163,6 +168,8 @@ class TrainStep:
             self._equalise()
             if self._pending is not None:
                 self.solver.restore(self._pending[0], what=self._pending[1])
+            if self.average is not None:
+                self.average.begin(self.parameters(), self.communicator)
         return self._gradients
 
     def restore(self, states: Mapping[str, Mapping[str, Array]], scaler_state: dict[str, float], *, what: str) -> None:
@@ -182,6 +189,14 @@ class TrainStep:
         given = self._given if self._given is not None else nn.get_parameters(grad_only=False)
         return {name: parameter for name, parameter in given.items() if not self._used or name in self._used}
 
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the parameters hold their moving average, where there is one: what is measured, exported and kept as the best."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    def compared(self) -> dict[str, nn.Variable]:
+        """What must be equal on all ranks: the parameters and their average."""
+        return {**self.parameters(), **(self.average.variables() if self.average is not None else {})}
+
     def _update(self, gradients: Gradients, norm: float, learning_rate: float) -> None:
         factor = 1.0 / self.scaler.scale
         if self._clip is not None and norm > self._clip:
@@ -191,6 +206,8 @@ class TrainStep:
         self.solver.update(learning_rate)
         if self._has_batch_statistics:
             gradients.average_statistics()
+        if self.average is not None:
+            self.average.update()
 
     def _where(self, gradients: Gradients, parts: Sequence[Mapping[str, Array]], counts: Mapping[str, float]) -> str:
         """The layer that overflowed first, on the first rank where one did; collective."""

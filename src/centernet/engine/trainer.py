@@ -152,7 +152,7 @@ class Trainer:
                 for monitor in self._listeners:
                     monitor.stepped(progress, report, learning_rate=rate, num_images=num_images, wait=wait)
                 if progress.iteration % self.check_every == 0:
-                    check_equal(self.step.parameters(), self.communicator, iteration=progress.iteration)
+                    check_equal(self.step.compared(), self.communicator, iteration=progress.iteration)
                 if progress.batch >= length:
                     break
                 if self.communicator.any(bool(self._stop)):
@@ -196,7 +196,8 @@ class Trainer:
             monitor.epoch_ended(epoch, means, learning_rate=rate)
         progress = replace(progress, sums={}, steps=0)
         if self._is_due(epoch, self.validate_every):
-            progress = self._validate(epoch, progress)
+            with self.step.averaged():
+                progress = self._validate(epoch, progress)
         if self._is_due(epoch, self.save_every):
             self._save(progress)
         return progress

@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from centernet.data.augment import AugmentConfig
 from centernet.data.image_cache import CacheConfig, CacheSection
+from centernet.engine.moving_average import MovingAverageConfig
 from centernet.engine.precision import LossScalingConfig
 from centernet.engine.schedule import ScheduleConfig
 from centernet.engine.solver import SolverConfig
@@ -105,6 +106,8 @@ class TrainConfig:
     gradient_clip: largest global norm of the gradient. freeze: patterns of names of parameters that are not trained (`res1/*`),
     and whose batch norm keeps its statistics; freeze_batch_norm: all statistics. sync_batch_norm: batch norm with the statistics
     of what all processes have in their networks at once, instead of each its own.
+    moving_average: of the parameters, beside those that are trained: it is what is measured, kept as the best and written to
+    `params_*.h5`; null: none is kept.
     validate_every, save_every: in epochs; the last always counts.
     keep_states: for how many of the newest checkpoints the solver's states stay on disk (the parameters always do).
     log_every: steps between lines of `metrics.csv`.
@@ -121,6 +124,7 @@ class TrainConfig:
     recompute: bool = False
     distributed: DistributedConfig = DistributedConfig()
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    moving_average: MovingAverageConfig | None = None
     freeze: tuple[str, ...] = ()
     freeze_batch_norm: bool = False
     sync_batch_norm: bool = False

@@ -25,6 +25,7 @@ from centernet.engine.curves import Curves
 from centernet.engine.endings import ending_all
 from centernet.engine.evaluation import mean_losses
 from centernet.engine.monitors import CsvFile, SeriesFiles
+from centernet.engine.moving_average import MovingAverage
 from centernet.engine.precision import LossScaler
 from centernet.engine.progress import ProgressBar
 from centernet.engine.reports import MemoryReport, TypesReport
@@ -172,6 +173,7 @@ def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicat
         gradient_clip=config.train.gradient_clip,
         accumulate=config.train.accumulate,
         frozen=frozen,
+        average=MovingAverage(config.train.moving_average) if config.train.moving_average else None,
     )
 
 

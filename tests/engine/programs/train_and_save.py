@@ -1,6 +1,7 @@
 """Train the toy for three steps with frozen batch norm and save the parameters; the global batch is always 4.
 
-Arguments: the file; `in_parts`: parameters in groups; `accumulate`: two batches one after the other make a step.
+Arguments: the file; `in_parts`: parameters in groups; `accumulate`: two batches one after the other make a step;
+`average`: the parameters' moving average is saved too.
 """
 
 import sys
@@ -11,6 +12,7 @@ import toy
 
 from centernet.engine.communicator import create
 from centernet.engine.endings import ending_all
+from centernet.engine.moving_average import MovingAverage, MovingAverageConfig
 
 communicator = create()
 with ending_all(communicator):
@@ -18,10 +20,12 @@ with ending_all(communicator):
     options = toy.IN_PARTS if "in_parts" in sys.argv else {}
     if "accumulate" in sys.argv:
         options = {**options, "accumulate": 2}
-    step = toy.make_step(communicator, batch_stat=False, gradient_clip=20.0, **options)
+    average = MovingAverage(MovingAverageConfig(decay=0.6)) if "average" in sys.argv else None
+    step = toy.make_step(communicator, batch_stat=False, gradient_clip=20.0, average=average, **options)
     loader = toy.Loader(rank=communicator.rank, size=communicator.size)
     reports = [step.run(batch.arrays, 1e-2) for batch in list(loader.epoch(0))[:3]]
-    everyone = communicator.gather(toy.parameter_values())
+    averages = average.values() if average is not None else {}
+    everyone = communicator.gather(toy.parameter_values() | {f"average of {name}": values for name, values in averages.items()})
     assert all((values[name] == everyone[0][name]).all() for values in everyone for name in values), "ranks differ"
     if communicator.rank == 0:
         totals = {"totals": [report.total for report in reports], "norms": [report.gradient_norm for report in reports]}
