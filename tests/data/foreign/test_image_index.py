@@ -43,3 +43,12 @@ def test_hidden_files_and_what_macos_leaves_are_not_walked(tmp_path: Path) -> No
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert list(walk(tmp_path)) == ["a.txt", "b/a.jpg"]
+
+
+def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> None:
+    for name in ("set/a.jpg", "other/b.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "other")
+    (tmp_path / "set" / "circle").symlink_to(tmp_path / "set")
+    assert list(walk(tmp_path / "set")) == ["a.jpg", "linked/b.jpg"]

@@ -206,3 +206,23 @@ def test_a_folder_without_annotations_or_objects_is_said(lay: Lay, tmp_path: Pat
         made(root)
     with pytest.raises(DataError, match="no such folder"):
         made(tmp_path / "nowhere")
+
+
+def test_where_the_last_file_cannot_be_written_none_is(lay: Lay, here: Path) -> None:
+    root = lay("labelme")
+    (here / "own.yaml").mkdir()
+    before = sorted(root.rglob("*"))
+    with pytest.raises(OutputError, match=r"own\.yaml: cannot be written: Is a directory"):
+        made(root, force=True)
+    assert sorted(root.rglob("*")) == before
+    assert list(here.iterdir()) == [here / "own.yaml"]
+
+
+def test_names_of_any_letters_are_kept(lay: Lay, tmp_path: Path, truth: Truth) -> None:
+    root = lay("labelimg_yolo").rename(tmp_path / 'Kätzchen "neu", 猫')
+    (root / "classes.txt").write_text("Kätzchen\n犬\n", encoding="utf-8")
+    done, experiment = made(root)
+    assert list(done.counts) == ["Kätzchen", "犬"]
+    training, _ = open_splits(experiment.data)
+    assert training.classes.names == ("Kätzchen", "犬")
+    assert training.sample(0).image.shape == (48, 64, 3)

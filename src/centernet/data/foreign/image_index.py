@@ -13,8 +13,17 @@ SKIPPED = {"__MACOSX", "__pycache__"}
 
 
 def walk(root: Path) -> Iterator[str]:
-    """The files below a folder as paths relative to it, in order; hidden ones, and those of hidden folders, are left out."""
+    """The files below a folder as paths relative to it, in order; hidden ones, and those of hidden folders, are left out.
+
+    Links are followed, but no folder is walked twice.
+    """
+    seen: set[str] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in SKIPPED)
         here = Path(folder).relative_to(root)
         yield from ((here / name).as_posix() for name in sorted(files) if not name.startswith("."))

@@ -98,4 +98,4 @@ def coco_json(table: AnnotationTable) -> str:
         )
     ]  # fmt: skip
     categories = [{"id": i, "name": name} for i, name in zip(table.category_ids.tolist(), table.category_names, strict=True)]
-    return json.dumps({"images": images, "annotations": annotations, "categories": categories}, ensure_ascii=False)
+    return json.dumps({"images": images, "annotations": annotations, "categories": categories})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from centernet.errors import ConfigError, DataError, OutputError
 from centernet.experiment.data_init.parts import Part, pooled, read
 from centernet.experiment.data_init.survey import FORMATS, look
 from centernet.experiment.data_init.yaml_text import Facts, yaml_text
+from centernet.experiment.output import output_folder
 from centernet.geometry import boxes as box_geometry
 from centernet.imaging.glance import glance
 
 __all__ = ["FORMATS", "Initialised", "Request", "init"]
 
 SHARE = 0.2
+PART = ".part"  # ends the name of a file that is being written
 CONVERTED = "centernet"  # folder below the data's own
 SAMPLED = 200  # images whose sizes are looked up where the annotations do not say them
 
@@ -202,11 +205,21 @@ def _write(files: dict[Path, str], *, force: bool) -> None:
     there = [path for path in files if path.exists()]
     if there and not force:
         raise OutputError(f"{', '.join(map(str, there))}: there already; give --force to replace, or another name with -o and --converted")
-    for path, text in files.items():
-        part = path.with_name(path.name + ".part")
+    fresh = [path for path in files if not path.exists()]
+    with ExitStack() as stack:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
+            for path, text in files.items():
+                stack.enter_context(output_folder(path.parent))
+                stack.callback(_remove, path.with_name(path.name + PART))
+                path.with_name(path.name + PART).write_text(text, encoding="utf-8")
+            for path in files:
+                path.with_name(path.name + PART).replace(path)
         except OSError as error:
+            for done in fresh:
+                _remove(done)
             raise OutputError(f"{path}: cannot be written: {error.strerror or error}; --converted and -o take other places") from None
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it is not there
+        path.unlink()
