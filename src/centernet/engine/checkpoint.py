@@ -35,7 +35,8 @@ class Progress:
 
     epoch: the one to train next, from 0. batch: global batches of it already trained. iteration: steps since the start.
     sums: loss terms added up over the `steps` good steps of this epoch. best, best_epoch: the best metric so far and
-    when. seconds: of training so far.
+    when. seconds: of training so far. mark, num_stale: the metric that early stopping waits to be exceeded, and for how many
+    measurements it has.
     """
 
     epoch: int = 0
@@ -46,6 +47,8 @@ class Progress:
     best: float | None = None
     best_epoch: int | None = None
     seconds: float = 0.0
+    mark: float | None = None
+    num_stale: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from centernet.engine.agreement import check_equal
 from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Communicator
+from centernet.engine.early_stopping import EarlyStoppingConfig, explain, measured
 from centernet.engine.endings import ending_all
 from centernet.engine.step import NonFiniteError, StepReport, TrainStep
 from centernet.errors import TrainingError
@@ -88,9 +89,7 @@ class Trainer:
     them; metrics: (epoch) -> held-out metrics, `AP` decides which model is the best. Both are collective and run every
     `validate_every` epochs, epoch 0 counting, and after the last. checkpointer, monitors: only rank 0's are used.
     save_every: epochs between checkpoints. save_seconds: time between those written inside an epoch, for the processes
-    that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop. data_seconds: how
-    long the loader may be at one image before it says so itself. check_every: steps between comparisons of the ranks' parameters.
-    """
+    that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop. data_seconds:"""
 
     step: TrainStep
     loader: Loader
@@ -106,6 +105,7 @@ class Trainer:
     save_seconds: float = 600.0
     data_seconds: float = 120.0
     check_every: int = 1000
+    early_stopping: EarlyStoppingConfig | None = None
     _stop: list[int] = field(default_factory=list, init=False)
     _saved: float = field(default=0.0, init=False)
     _written: Progress | None = field(default=None, init=False)
@@ -121,7 +121,7 @@ class Trainer:
         with ending_all(self.communicator), self.communicator.doing("training"), _signals(self._stop):
             for monitor in self._listeners:
                 monitor.started(progress)
-            while progress.epoch < self.num_epochs:
+            while progress.epoch < self.num_epochs and not self._is_exhausted(progress):
                 progress = self._train_epoch(progress)
                 if not progress.batch:
                     with self.communicator.doing("ending an epoch", extra=WRITING):  # curves and tables, perhaps on a slow disk
@@ -134,8 +134,11 @@ class Trainer:
 
     def _end(self, progress: Progress, number: int | None) -> FitResult:
         self.communicator.barrier()  # nobody may look for the last checkpoint before it is there
+        text = f"stopped by {signal.Signals(number).name}; checkpoint written" if number else "training is complete"
+        if not number and self.early_stopping is not None and progress.epoch < self.num_epochs:
+            text = explain(self.early_stopping, progress)
         for monitor in self._listeners:
-            monitor.ended(f"stopped by {signal.Signals(number).name}; checkpoint written" if number else "training is complete")
+            monitor.ended(text)
         return FitResult(progress=progress, signal=number)
 
     def _train_epoch(self, progress: Progress) -> Progress:
@@ -198,20 +201,22 @@ class Trainer:
         if self._is_due(epoch, self.validate_every):
             with self.step.averaged():
                 progress = self._validate(epoch, progress)
-        if self._is_due(epoch, self.save_every):
+        if self._is_due(epoch, self.save_every) or self._is_exhausted(progress):
             self._save(progress)
         return progress
 
     def _validate(self, epoch: int, progress: Progress) -> Progress:
         with self.communicator.doing("measuring held-out images", extra=self.data_seconds):
             losses = self.validation_losses() if self.validation_losses else {}
-            measured = self.metrics(epoch) if self.metrics else {}
-        metrics = {name: float(value) for name, value in measured.items() if isinstance(value, (int, float))}
+            found = self.metrics(epoch) if self.metrics else {}
+        metrics = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
         if not losses and not metrics:
             return progress
         for monitor in self._listeners:
             monitor.validated(epoch, losses, metrics)
         value = metrics.get(BEST_BY, math.nan)
+        if self.early_stopping is not None:
+            progress = measured(progress, value, min_delta=self.early_stopping.min_delta)
         if math.isnan(value) or (progress.best is not None and value <= progress.best):
             return progress
         if self.checkpointer is not None and self.communicator.rank == 0:
@@ -225,6 +230,10 @@ class Trainer:
             with self.communicator.doing("writing a checkpoint", extra=WRITING):
                 self.checkpointer.save(self.step, progress)
             self._written = progress
+
+    def _is_exhausted(self, progress: Progress) -> bool:
+        """Whether patience is at its end, the same on all ranks."""
+        return self.early_stopping is not None and self.communicator.any(progress.num_stale >= self.early_stopping.patience)
 
     def _is_due(self, epoch: int, every: int) -> bool:
         return epoch % every == 0 or epoch == self.num_epochs - 1

@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from centernet.data.augment import AugmentConfig
 from centernet.data.image_cache import CacheConfig, CacheSection
+from centernet.engine.early_stopping import EarlyStoppingConfig
 from centernet.engine.moving_average import MovingAverageConfig
 from centernet.engine.precision import LossScalingConfig
 from centernet.engine.schedule import ScheduleConfig
@@ -107,7 +108,7 @@ class TrainConfig:
     and whose batch norm keeps its statistics; freeze_batch_norm: all statistics. sync_batch_norm: batch norm with the statistics
     of what all processes have in their networks at once, instead of each its own.
     moving_average: of the parameters, beside those that are trained: it is what is measured, kept as the best and written to
-    `params_*.h5`; null: none is kept.
+    `params_*.h5`; null: none is kept. early_stopping: when AP does not rise any more; null: never.
     validate_every, save_every: in epochs; the last always counts.
     keep_states: for how many of the newest checkpoints the solver's states stay on disk (the parameters always do).
     log_every: steps between lines of `metrics.csv`.
@@ -125,6 +126,7 @@ class TrainConfig:
     distributed: DistributedConfig = DistributedConfig()
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     moving_average: MovingAverageConfig | None = None
+    early_stopping: EarlyStoppingConfig | None = None
     freeze: tuple[str, ...] = ()
     freeze_batch_norm: bool = False
     sync_batch_norm: bool = False
@@ -138,6 +140,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if (self.batch_size is None) == (self.global_batch_size is None):
             raise ValueError("give exactly one of batch_size (per process) and global_batch_size (over all processes)")
+        if self.early_stopping and not self.validate_ap:
+            raise ValueError("early_stopping goes by AP, which validate_ap: false does not measure")
         if self.sync_batch_norm and self.recompute:
             raise ValueError("sync_batch_norm and recompute exclude each other: batch norm computed again would count each batch twice")
 

@@ -219,6 +219,7 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
         save_every=settings.save_every,
         data_seconds=config.data.sample_seconds,
         check_every=settings.distributed.check_every,
+        early_stopping=settings.early_stopping,
     )
 
 
