@@ -166,7 +166,7 @@ def _write_maps(targets: Mapping[str, Array], regions: Sequence[Region], at: Lit
 
 
 def _reach(radius: RadiusFunction | Elliptic | Fixed, min_overlap: float) -> _Reach:
-    if isinstance(radius, Elliptic | Fixed):
+    if not callable(radius):
         return radius.radii
 
     def both(height: float, width: float) -> _Radii:
