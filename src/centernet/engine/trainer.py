@@ -89,7 +89,10 @@ class Trainer:
     them; metrics: (epoch) -> held-out metrics, `AP` decides which model is the best. Both are collective and run every
     `validate_every` epochs, epoch 0 counting, and after the last. checkpointer, monitors: only rank 0's are used.
     save_every: epochs between checkpoints. save_seconds: time between those written inside an epoch, for the processes
-    that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop. data_seconds:"""
+    that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop. data_seconds: how
+    long the loader may be at one image before it says so itself. check_every: steps between comparisons of the ranks' parameters.
+    early_stopping: by `AP`; None: never.
+    """
 
     step: TrainStep
     loader: Loader
