@@ -95,3 +95,34 @@ def test_an_error_before_the_first_line_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         failed()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_an_earlier_runs_files_stay_where_the_next_fails_before_its_first_line(tmp_path: Path, error: type[BaseException]) -> None:
+    write(tmp_path)
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+    def failed() -> None:
+        with Records(tmp_path, category_ids=(7, 3)):
+            raise error
+
+    with pytest.raises(error):
+        failed()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_an_error_takes_everything_back_that_was_written(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "a.jpg").write_text("old")
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+    def failed() -> None:
+        with Records(tmp_path, category_ids=(7, 3)) as records:
+            records.add({}, (1, 1), FOUND, image_id=1)
+            for name in ("a.jpg", "b.jpg"):
+                records.files.begin(name).write_text("new")
+            raise OutputError("the disk is full")
+
+    with pytest.raises(OutputError, match="full"):
+        failed()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before

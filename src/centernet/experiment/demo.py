@@ -14,7 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from centernet.engine.progress import ROWS, terminal_width
-from centernet.errors import DataError, OutputError
+from centernet.errors import DataError
+from centernet.experiment.demo_files import SourceFiles, together
 from centernet.experiment.demo_maps import inspection_pictures
 from centernet.experiment.demo_records import Records, image_ids
 from centernet.experiment.detector import Detector
@@ -72,13 +73,19 @@ class Demo:
         self.detector, self.folder, self.view = detector, folder, view
         self.num_images, self.num_objects, self.num_unreadable, self.seconds = 0, 0, 0, 0.0
         self._parallel = detector.session.parallel_runs
+        self._sources = SourceFiles()
 
     def run(self, source: Source) -> None:
         """Everything the user pointed at; of several files those that cannot be read are said and left out.
 
+        An error leaves the folder as it was before; Ctrl-C leaves what was found until then.
+
         Raises:
-            DataError: the one file named cannot be read. OutputError: something cannot be written.
+            DataError: the one file named cannot be read, or an image is too large for the options. OutputError: something cannot
+                be written, or a result would replace a file that is read.
         """
+        self._sources = SourceFiles((*source.images, *source.videos))
+        self._check_targets(source)
         with Records(self.folder, category_ids=self.detector.description.classes.category_ids) as records:
             if self._parallel > 1:
                 self._warm_up(np.zeros((*self.detector.spec.size, 3), np.uint8))
@@ -112,11 +119,10 @@ class Demo:
                 continue
             self._count(look)
             image, detections = look.image, look.detections
-            records.add({"image": str(path)}, (image.shape[0], image.shape[1]), detections, image_id=image_id)
-            if self.view.debug >= 1:
-                self._write_picture(name, draw_detections(image, detections), source=path)
-            if self.view.debug >= 2:
-                self._write_maps(name, image, source=path)
+            with together():
+                records.add({"image": str(path)}, (image.shape[0], image.shape[1]), detections, image_id=image_id)
+                for picture_name, picture in self._pictures(name, image, detections):
+                    write_image(self._target(f"{picture_name}.jpg", records), picture)
             if not is_watched:
                 spent = " |".join(f"{stage} {value:.3f}s " for stage, value in look.stages.items())
                 print(f"{path}: {len(detections)} objects; tot {sum(look.stages.values()):.3f}s |{spent}|")
@@ -139,26 +145,23 @@ class Demo:
     def _video(self, frames: Frames | Camera, records: Records, *, source: Path | None, name: str) -> None:
         """Every frame of a video; of a camera those that come while nothing is being detected."""
         tracker = Tracker(rate=frames.rate) if self.view.is_tracked else None
-        target = self._target(f"{name}.mp4", source)
+        target = self._target(f"{name}.mp4", records) if self.view.debug >= 1 else None
         first, number = self.num_images, -1
         is_live = source is None
         times: list[float] = []
-        with VideoWriter(target, frames.rate) if self.view.debug >= 1 else nullcontext() as writer:
+        with nullcontext() if target is None else VideoWriter(target, frames.rate) as writer:
             looks = self._in_order(self._look, _timed(frames, times, is_live=is_live), batch_size=1 if is_live else None)
             for number, look in enumerate(_watched(looks, frames.num_frames or None, "frame", terminal_width() is not None)):
                 self._count(look)
                 frame, detections = look.image, look.detections
                 ids = None if tracker is None else tracker.update(detections)
-                what = {"video": str(source or name), "frame": number, "seconds": round(times[number], 4)}
+                seconds = round(times[number], 4)
+                what = {"video": str(source or name), "frame": number, "seconds": seconds}
                 image_id = first + number + 1
-                records.add(what, (frame.shape[0], frame.shape[1]), detections, image_id=image_id, track_ids=ids)
-                if writer is None:
-                    continue
-                drawn = draw_detections(frame, detections, track_ids=ids)
-                if is_live:
-                    writer.write_at(drawn, times[number])
-                else:
-                    writer.write(drawn)
+                with together():
+                    records.add(what, (frame.shape[0], frame.shape[1]), detections, image_id=image_id, track_ids=ids)
+                    if writer is not None:
+                        writer.write_at(draw_detections(frame, detections, track_ids=ids), seconds)
         if number + 1 < 0.9 * frames.num_frames:  # the number in the file is often an estimate
             print(f"{source}: ended after {number + 1} of {frames.num_frames} frames; the file may be damaged", file=sys.stderr)
 
@@ -184,8 +187,8 @@ class Demo:
             return error
         try:
             self.detector.check_image(image)
-        except DataError as error:
-            return DataError(f"{path}: {error}")
+        except DataError as error:  # it can be read; the options do not fit
+            raise DataError(f"{path}: {error}") from None
         return image
 
     def _look(self, images: Sequence[Array]) -> list[Look]:
@@ -222,21 +225,26 @@ class Demo:
         if self.view.tiling is not None:
             self.detector.predict_batch([image[: self.view.tiling.height, : self.view.tiling.tile]])
 
-    def _write_maps(self, name: str, image: Array, *, source: Path) -> None:
-        inspection = self.detector.inspect(image)
-        pictures = inspection_pictures(self.detector, inspection, self.view.lowest, theme=self.view.theme, every_class=self.view.debug >= 3)
-        for what, picture in pictures:
-            self._write_picture(f"{name}_{what}", picture, source=source)
+    def _pictures(self, name: str, image: Array, detections: Detections) -> Iterator[tuple[str, Array]]:
+        """(name, picture) of the detections and of what the network sees, as far as they are wanted."""
+        if self.view.debug >= 1:
+            yield name, draw_detections(image, detections)
+        if self.view.debug >= 2:
+            inspection, every_class = self.detector.inspect(image), self.view.debug >= 3
+            pictures = inspection_pictures(self.detector, inspection, self.view.lowest, theme=self.view.theme, every_class=every_class)
+            yield from ((f"{name}_{what}", picture) for what, picture in pictures)
 
-    def _write_picture(self, name: str, picture: Array, *, source: Path) -> None:
-        write_image(self._target(f"{name}.jpg", source), picture)
+    def _check_targets(self, source: Source) -> None:
+        """OutputError where a result would replace a file that is read, as far as that is known before."""
+        if self.view.debug >= 1:
+            for paths, suffix in ((source.images, ".jpg"), (source.videos, ".mp4")):
+                for name in output_names(paths):
+                    self._sources.check(self.folder / f"{name}{suffix}")
 
-    def _target(self, file_name: str, source: Path | None) -> Path:
-        """A file of the output folder; OutputError where that is the very file we read."""
-        target = self.folder / file_name
-        if source is not None and target.exists() and target.samefile(source):
-            raise OutputError(f"{target}: would be overwritten by its own result; give another folder with --output")
-        return target
+    def _target(self, file_name: str, records: Records) -> Path:
+        """A file of the output folder; OutputError where that is one that we read."""
+        self._sources.check(self.folder / file_name)
+        return records.files.begin(file_name)
 
     def _count(self, look: Look) -> None:
         self.num_images += 1

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from centernet.errors import OutputError
+from centernet.experiment.demo_files import ResultFiles
 from centernet.geometry.boxes import xyxy_to_xywh
 from centernet.structures import Array, Detections
 
@@ -19,16 +20,17 @@ LINES, RESULTS = "detections.jsonl", "detections.json"
 class Records:
     """`detections.jsonl` and `detections.json` in a folder; used as a context manager.
 
-    Both are complete files also after an interruption, and the lines can be read while they are written. An error before the
-    first line leaves neither.
+    The lines can be read while they are written. What was found before Ctrl-C stays, as complete files; an error, or Ctrl-C before
+    the first line, leaves the folder as it was, in all that was written through `files`.
     """
 
     def __init__(self, folder: Path, *, category_ids: Sequence[int]) -> None:
         """
         Args:
-            folder: exists; files of earlier runs are overwritten.
+            folder: exists; files of earlier runs are replaced.
             category_ids: what the annotation files call each class id.
         """
+        self.files = ResultFiles(folder)
         self._paths = folder / LINES, folder / RESULTS
         self._category_ids = category_ids
         self._files: list[TextIO] = []
@@ -37,22 +39,37 @@ class Records:
 
     def __enter__(self) -> Records:
         """Begin both files; OutputError if they cannot be written."""
+        try:
+            self._begin()
+        except BaseException:
+            self.files.undo()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        is_kept = error is None or (isinstance(error, KeyboardInterrupt) and self._num_lines > 0)
+        try:
+            with self._opened:
+                self._write(1, "\n]\n")
+        except BaseException:
+            is_kept = False
+            raise
+        finally:
+            if is_kept:
+                self.files.keep()
+            else:
+                self.files.undo()
+
+    def _begin(self) -> None:
         with ExitStack() as opened:
             for path in self._paths:
+                self.files.begin(path.name)
                 try:
                     self._files.append(opened.enter_context(path.open("w", encoding="utf-8", buffering=1)))
                 except OSError as error:
                     raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
             self._write(1, "[")
             self._opened = opened.pop_all()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        with self._opened:
-            self._write(1, "\n]\n")
-        if error is not None and not self._num_lines:
-            for path in self._paths:
-                path.unlink(missing_ok=True)
 
     def add(
         self,

@@ -50,13 +50,13 @@ def test_the_images_coco_results_belong_to_are_known_by_their_numbers(tiny: Any,
     assert [line["image_id"] for line in demo.lines(tmp_path / "out")] == [int(path.stem) for path in tiny.images]
 
 
-def test_an_image_is_not_overwritten_by_its_own_result(tiny: Any, demo: Any, centernet: Command, tmp_path: Path) -> None:
+def test_an_image_is_not_overwritten_by_its_own_result(tiny: Any, centernet: Command, tmp_path: Path) -> None:
     shutil.copy(tiny.images[0], tmp_path / "a.jpg")
     before = (tmp_path / "a.jpg").read_bytes()
     ended = centernet("demo", "--checkpoint", tiny.lively, "--demo", tmp_path / "a.jpg", "-o", tmp_path, code=2)
     assert "would be overwritten by its own result; give another folder with --output" in ended.err
     assert (tmp_path / "a.jpg").read_bytes() == before
-    assert demo.results(tmp_path) != [], "what was found until then"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"], "nothing is left behind"
 
 
 def test_what_was_found_before_an_interruption_is_complete_json(
@@ -73,6 +73,29 @@ def test_what_was_found_before_an_interruption_is_complete_json(
     centernet("demo", "--checkpoint", tiny.lively, "--demo", tiny.images[0].parent, "-o", tmp_path / "out", code=130)
     assert len(demo.lines(tmp_path / "out")) == 2
     assert {result["image_id"] for result in demo.results(tmp_path / "out")} == {line["image_id"] for line in demo.lines(tmp_path / "out")}
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "said"),
+    [("0.jpg", ("--test_scales", 1000), "too large"), (".", ("--test_scales", 1000), "too large"), (".", (), "would be overwritten")],
+    ids=["an image too large", "a folder too large", "its own folder"],
+)
+def test_a_run_that_fails_leaves_the_results_of_the_one_before(
+    demo: Any, tiny: Any, centernet: Command, tmp_path: Path, source: str, words: tuple[Any, ...], said: str
+) -> None:
+    """An option that no image fits is the user's mistake, not an image that cannot be read."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(2):
+        shutil.copy(tiny.images[number], pictures / f"{number}.jpg")
+    out = tmp_path / "out" if words else pictures
+    if words:
+        demo(pictures, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    ended = centernet("demo", "--checkpoint", tiny.lively, "--demo", pictures / source, "-o", out, *words, code=2)
+    assert ("at most 32766 pixels" if said == "too large" else said) in ended.err
+    assert "skipped" not in ended.err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def picture(kind: str, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from centernet.experiment.demo_records import Records
 from centernet.imaging.io import read_image
 from centernet.imaging.video import VideoWriter, read_frames
 
@@ -37,6 +39,23 @@ def test_a_video_becomes_a_video_of_the_same_frames(demo: Any, tmp_path: Path, f
     assert all(record["detections"] and "track_id" not in record["detections"][0] for record in records)
     assert [record["image_id"] for record in records] == sorted({result["image_id"] for result in demo.results(tmp_path / "out")})
     assert "4 images" in ended.out
+
+
+def test_an_interrupted_video_has_as_many_frames_as_lines(
+    demo: Any, tiny: Any, centernet: Command, tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever Ctrl-C comes: here between the second frame's line and its picture."""
+    add = Records.add
+
+    def interrupted(self: Records, heading: Any, *rest: Any, **named: Any) -> None:
+        add(self, heading, *rest, **named)
+        if heading["frame"] == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Records, "add", interrupted)
+    centernet("demo", "--checkpoint", tiny.lively, "--demo", film, "-o", tmp_path / "out", code=130)
+    assert len(demo.lines(tmp_path / "out")) == len(list(read_frames(tmp_path / "out" / "film.mp4"))) == 2
+    assert {result["image_id"] for result in demo.results(tmp_path / "out")} == {1, 2}
 
 
 def test_a_video_without_pictures_is_json_only(demo: Any, tmp_path: Path, film: Path) -> None:
