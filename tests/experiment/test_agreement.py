@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from centernet.experiment.agreement import Tolerance, nearest_differences
-from centernet.structures import Detections
+from centernet.experiment.agreement import Tolerance, candidates, nearest_differences
+from centernet.structures import ClassTable, Detections
+from centernet.tasks import ctdet
+from centernet.tasks.ctdet.config import BoxesConfig
 
 EXACT = Tolerance(maps=1e-3, boxes=0.05, scores=1e-3, apart=0.0, lowest=1e-4)
 BOXES = [[0, 0, 20, 10], [50, 50, 90, 80], [5, 5, 9, 9]]
@@ -65,3 +67,38 @@ def test_weak_detections_beyond_the_ten_best_are_left_out() -> None:
     for lowest, compared in ((0.3, 13), (0.8, 10), (0.1, 14)):
         tolerance = Tolerance(maps=1, boxes=1, scores=0.03, apart=0, lowest=lowest)
         assert nearest_differences(many, detections([], (), ()), tolerance)[2] == compared
+
+
+def test_nothing_is_left_out_where_the_other_side_is_complete() -> None:
+    one, possible = detections([BOXES[1]], (0.9,), (1,)), detections(scores=(0.9, 0.9, 0.9))
+    assert nearest_differences(one, possible, EXACT) == (0.0, 0.0, 0, 0), "the list of one may have pushed it out"
+    assert nearest_differences(one, possible, EXACT, is_complete=True) == (0.0, 0.0, 1, 0)
+    grown = detections(np.array([BOXES[1]]) * 1.5, (0.9,), (1,))
+    assert nearest_differences(grown, possible, EXACT, is_complete=True)[2:] == (1, 1)
+
+
+def test_of_boxes_that_are_near_enough_one_with_an_equal_score_is_the_counterpart() -> None:
+    coarse = Tolerance(maps=1, boxes=16, scores=0.15, apart=0, lowest=0.3)
+    near = [[0, 0, 20, 10], [3, 0, 23, 10]]
+    one = detections([[2, 0, 22, 10]], (0.9,), (0,))
+    boxes, scores, *_ = nearest_differences(one, detections(near, (0.85, 0.01), (0, 0)), coarse, is_complete=True)
+    assert (boxes, scores) == (2.0, pytest.approx(0.05))
+    boxes, scores, *_ = nearest_differences(one, detections(near, (0.5, 0.01), (0, 0)), coarse, is_complete=True)
+    assert (boxes, scores) == (1.0, pytest.approx(0.89)), "none is: the nearest"
+
+
+@pytest.mark.parametrize("form", ["size", "ltrb"])
+def test_an_equal_network_may_answer_with_every_maximum_and_near_it(form: str) -> None:
+    task = ctdet.build(ctdet.Config(boxes=BoxesConfig(form=form)), ClassTable(("a", "b"), (1, 2)), layout="nchw")
+    rng = np.random.default_rng(0)
+    raw = {name: rng.normal(size=(1, head.channels, 9, 12)).astype(np.float32) for name, head in task.heads.items()}
+    raw["heatmap"][0, 1, 4:7, 4:8] = 3 + 1e-6 * rng.normal(size=(3, 4))  # a plateau, rounded
+    found = candidates(task, raw, EXACT, stride=4)
+    (maxima,) = task.decode(raw, k=30, stride=4)
+    assert nearest_differences(maxima, found, EXACT, is_complete=True) == (0.0, 0.0, int((maxima.scores > 1e-4).sum()), 0)
+    assert (found.scores > 0.95).sum() == 12, "each cell of the plateau"
+    assert len(found) < 9 * 12
+
+    flat = {**raw, "heatmap": np.full_like(raw["heatmap"], -2.19)}
+    assert len(candidates(task, flat, EXACT, stride=4)) == 2 * 9 * 12
+    assert len(candidates(task, {**raw, "heatmap": np.full_like(raw["heatmap"], -50)}, EXACT, stride=4)) == 0

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from centernet.experiment.accuracy import AveragePrecision, RuntimePrecision
-from centernet.experiment.parity import FLOOR, TOLERANCES, Difference, Parity, _compared, table
+from centernet.experiment.parity import FLOOR, TOLERANCES, Difference, Expected, Parity, _compared, table
 from centernet.structures import Detections
 
 ROW = Difference(runtime="ONNX Runtime 9, float32", input_size=(64, 96), maps=1e-5, boxes=0.01, scores=1e-5, compared=50, apart=0)
@@ -23,6 +23,12 @@ def test_what_is_within_tolerance_has_no_faults() -> None:
     assert GOOD.faults == []
     assert with_row(maps=None).faults == []
     assert with_row(not_run="no such CPU", compared=0).faults == []
+
+
+def test_nothing_compared_is_no_proof() -> None:
+    (fault,) = with_row(maps=None, compared=0).faults
+    assert "ONNX Runtime 9, float32: nothing could be compared: in none of 2 images the network finds anything" in fault
+    assert with_row(compared=0).faults == [], "but the maps were compared"
 
 
 def test_every_kind_of_difference_is_a_fault_with_its_number() -> None:
@@ -61,7 +67,7 @@ def test_a_map_that_is_not_a_number_is_not_lost_among_others() -> None:
     good, bad = np.zeros((1, 2, 2)), np.full((1, 2, 2), np.nan)
     for maps in ({"heatmap": good, "size": bad}, {"heatmap": bad, "size": good}):
         want = dict.fromkeys(maps, good)
-        row = _compared("one", (64, 64), [(nothing, want)], [(nothing, maps)], TOLERANCES["float32"])
+        row = _compared("one", (64, 64), [Expected(nothing, want, nothing)], [(nothing, maps)], TOLERANCES["float32"])
         assert row.maps is not None
         assert np.isnan(row.maps)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
-from centernet.structures import Detections
+from centernet.structures import Array, Detections
+from centernet.tasks.base import Task
 
 FEWEST = 10  # detections of an image that are compared, whatever their scores, where there are as many
 PRESENT = 1e-4  # places that hold no object have a score of 0, and any box
 SLACK = 0.05  # of scores, at most
+NOTHING = -1e4  # a logit whose sigmoid is 0
 REACH = 8.0  # input pixels: two cells of the usual stride
 
 
@@ -30,11 +34,17 @@ class Tolerance:
     lowest: float
 
 
-def nearest_differences(one: Detections, other: Detections, tolerance: Tolerance) -> tuple[float, float, int, int]:
+def nearest_differences(
+    one: Detections, other: Detections, tolerance: Tolerance, *, is_complete: bool = False
+) -> tuple[float, float, int, int]:
     """How far the detections of one side are from their counterparts on the other, the nearest of the same class.
 
     Looked at are the ten best, and all with a score of `tolerance.lowest`; but not those whose scores are so little above the
-    other side's last one that they may have been pushed out of its list.
+    other side's last one that they may have been pushed out of its list. Among several that are near enough, those with an
+    equal score come first.
+
+    Args:
+        is_complete: the other side is not a list of the best, but all there could be (`candidates`): nothing was pushed out.
 
     Returns:
         The largest differences of boxes in pixels and of scores, how many detections were looked at, and how many of them are
@@ -42,21 +52,56 @@ def nearest_differences(one: Detections, other: Detections, tolerance: Tolerance
         is not a number is apart from everything.
     """
     lowest = tolerance.lowest
-    last = float(np.nan_to_num(other.scores).min()) + min(tolerance.scores, SLACK) if len(other) >= len(one) > 0 else 0.0
+    is_full = not is_complete and len(other) >= len(one) > 0
+    last = float(np.nan_to_num(other.scores).min()) + min(tolerance.scores, SLACK) if is_full else 0.0
     ranked = np.nan_to_num(one.scores, nan=np.inf)  # first, so that it is looked at
     best = np.argsort(-ranked, kind="stable")
     chosen = [i for rank, i in enumerate(best) if ranked[i] >= max(PRESENT, last) and (rank < FEWEST or ranked[i] >= lowest)]
     boxes, scores, apart = 0.0, 0.0, 0
     for i in chosen:
         x1, y1, x2, y2 = one.boxes[i]
-        away = np.where(other.class_ids == one.class_ids[i], abs(other.boxes - one.boxes[i]).max(axis=1), np.inf)
-        away[np.isnan(away) | np.isnan(other.scores - one.scores[i])] = np.inf
-        nearest = float(away.min(initial=np.inf))
+        own = np.flatnonzero(other.class_ids == one.class_ids[i])
+        away, off = abs(other.boxes[own] - one.boxes[i]).max(axis=1), abs(other.scores[own] - one.scores[i])
+        away[np.isnan(away) | np.isnan(off)] = np.inf
+        alike = away[off <= tolerance.scores].min(initial=np.inf)
+        nearest = float(alike if alike <= tolerance.boxes else away.min(initial=np.inf))
         if nearest > max(REACH, abs(x2 - x1) / 2, abs(y2 - y1) / 2):
             apart += 1
             continue
         apart += nearest > tolerance.boxes
-        twins = np.flatnonzero(away <= nearest + 1e-3)
         boxes = max(boxes, nearest)
-        scores = max(scores, float(abs(other.scores[twins] - one.scores[i]).min()))
+        scores = max(scores, float(off[away <= nearest + 1e-3].min()))
     return boxes, scores, len(chosen), apart
+
+
+def candidates(task: Task, raw: Mapping[str, Array], tolerance: Tolerance, *, stride: int) -> Detections:
+    """All that an equal network may answer to an image, whatever its K: every maximum, and what rounding could make one.
+
+    That are the cells whose score is no more than the tolerance, at most 0.05, below the highest of their neighbourhood.
+
+    Args:
+        raw: (1, C, h, w) by the head's name, as `task.decode` takes them. stride: input pixels per cell.
+    """
+    name = next(name for name, head in task.heads.items() if head.kind == "heatmap")
+    logits = raw[name]
+    scores = np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+    highest = _highest_around(scores)
+    may_be = (scores >= highest - min(tolerance.scores, SLACK)) & (scores >= PRESENT / 2)
+    rows, columns = np.indices(logits.shape[2:])
+    found = []
+    for down in (0, 1):
+        for right in (0, 1):  # of such cells none is a neighbour of another: each is the maximum of its own neighbourhood
+            wanted = may_be & (rows % 2 == down) & (columns % 2 == right)
+            if wanted.any():
+                alone = {**raw, name: np.where(wanted, logits, NOTHING).astype(logits.dtype)}
+                found += task.decode(alone, k=int(wanted.sum()), stride=stride)
+    if not found:
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    return Detections(*(np.concatenate([getattr(part, key) for part in found]) for key in ("boxes", "scores", "class_ids")))
+
+
+def _highest_around(maps: Array) -> Array:
+    """(..., h, w): the largest of the 3x3 cells around each."""
+    rows, columns = maps.shape[-2:]
+    padded = np.pad(maps, [(0, 0)] * (maps.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
+    return np.asarray(reduce(np.maximum, (padded[..., y : y + rows, x : x + columns] for y in range(3) for x in range(3))))

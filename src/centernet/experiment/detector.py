@@ -139,6 +139,18 @@ class Detector(Predictor):
     def maps(self, inspection: Inspection) -> dict[str, Array]:
         """What every head said of the inspected image, (C, h, w) by its name; heatmaps in [0, 1], the rest as it is.
 
+        Raises:
+            ConfigError: as `raw_maps`.
+        """
+        maps = {name: values[0] for name, values in self.raw_maps(inspection).items()}
+        return {
+            name: np.exp(-np.logaddexp(0, -maps[name])) if head.kind == "heatmap" else np.asarray(maps[name])
+            for name, head in self.assembly.task.heads.items()
+        }
+
+    def raw_maps(self, inspection: Inspection) -> dict[str, Array]:
+        """The same as `task.decode` takes them: (1, C, h, w) by the head's name, heatmaps as logits.
+
         After a flip test both views are merged. The file must have been opened `with_maps`.
 
         Raises:
@@ -148,11 +160,7 @@ class Detector(Predictor):
         heads, outputs = self.assembly.task.heads, inspection.outputs
         names = {name: key for name, head in heads.items() for key in (head.scope, name) if key in outputs}
         assert names.keys() == heads.keys(), "not opened `with_maps`"
-        maps = {name: values[0] for name, values in self._raw(outputs, names).items()}
-        return {
-            name: np.exp(-np.logaddexp(0, -maps[name])) if head.kind == "heatmap" else np.asarray(maps[name])
-            for name, head in heads.items()
-        }
+        return self._raw(outputs, names)
 
 
 def num_places(assembly: Assembly, size: tuple[int, int]) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from centernet.data.datasets.base import DetectionDataset
 from centernet.errors import DeviceError
 from centernet.experiment import model_files
 from centernet.experiment.accuracy import AveragePrecision, average_precision
-from centernet.experiment.agreement import PRESENT, Tolerance, nearest_differences
+from centernet.experiment.agreement import PRESENT, Tolerance, candidates, nearest_differences
 from centernet.experiment.assembly import Assembly, from_description
 from centernet.experiment.detector import Detector, Options, detector
 from centernet.experiment.export import ExportOptions, FilePrecision
@@ -34,6 +34,8 @@ TOLERANCES: dict[FilePrecision, Tolerance] = {
 # Of networks with random weights boxes moved by 9 pixels, scores by 0.2 and maps by 1.5; of one that was trained scores by 0.03.
 FLOOR = Tolerance(maps=8.0, boxes=16.0, scores=0.4, apart=0.2, lowest=0.3)
 
+NUM_NOISE = 2  # images
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -48,6 +50,14 @@ class Evidence:
     dataset: DetectionDataset | None = None
     data: DataConfig | None = None
     max_drop: float = 1.0
+
+
+class Expected(NamedTuple):
+    """What the network itself says of an image: its best detections, its maps, and all that it might have answered (`candidates`)."""
+
+    best: Detections
+    maps: dict[str, Array]
+    possible: Detections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +102,11 @@ class Parity:
                 value, allowed = getattr(row, name), getattr(self.tolerance, name)
                 if value is not None and not value <= allowed:
                     found.append(f"{row.runtime}: {name} differ by {value:.3g}, allowed {allowed:g}")
+            if row.not_run is None and row.maps is None and not row.compared:
+                found.append(
+                    f"{row.runtime}: nothing could be compared: in none of {len(self.images)} images the network finds anything with a "
+                    f"score of {PRESENT:g}; is it trained? (--images names others, and without --decode the maps are compared)"
+                )
             if row.apart > self.tolerance.apart * row.compared:
                 found.append(
                     f"{row.runtime}: {row.apart} of {row.compared} boxes are not there or off by more than {self.tolerance.boxes:g} pixels "
@@ -116,39 +131,56 @@ def check(assembly: Assembly, path: Path, options: ExportOptions, evidence: Evid
         known_as: what to call the file, where it lies elsewhere as yet.
     """
     twin = runnable(assembly)
-    how = Options(k=options.k, max_detections=max(options.k, Options.max_detections), with_maps=True)
     sizes = [assembly.description.input_size]
     if options.dynamic:
         unit = assembly.network.input_multiple
         sizes.append((sizes[0][0] + unit, sizes[0][1] + 2 * unit))
-    rows = []
     limits = FLOOR if options.precision == "int8" and evidence.dataset is None else None
+    tolerance = limits or TOLERANCES[options.precision]
+    names, rows = evidence.names, []
     for size in sizes:
-        reference = detector(twin, Machine(runtime="nnabla", extension="cpu"), replace(how, input_size=size))
-        expected = [_answer(reference, image) for image in evidence.images]
+        reference = detector(twin, Machine(runtime="nnabla", extension="cpu"), replace(_how(options), input_size=size))
+        images = evidence.images
+        expected = [_expected(reference, image, tolerance) for image in images]
+        if not any(len(one.possible) for one in expected):
+            noise = _noise(size)
+            images, names = (*images, *noise), (*evidence.names, *(f"noise {i}" for i in range(len(noise))))
+            expected += [_expected(reference, image, tolerance) for image in noise]
         for runtime, precision in _ways(path, options):
-            machine = _machine(runtime, precision)
-            try:
-                of_file = replace(how, with_maps=not options.decode, input_size=size if options.dynamic else None)
-                found = model_files.load(path, machine=machine, options=of_file)
-            except DeviceError as error:
-                rows.append(
-                    Difference(
-                        runtime=f"{runtime}, {precision}", input_size=size, not_run=str(error).replace(str(path), str(known_as or path))
-                    )
-                )
-                continue
-            answers = [_answer(found, image, has_maps=not options.decode) for image in evidence.images]
-            rows.append(_compared(found.session.summary, size, expected, answers, limits or TOLERANCES[options.precision]))
+            row = _of_file(path, options, _machine(runtime, precision), size, images, expected, tolerance)
+            rows.append(replace(row, not_run=row.not_run and row.not_run.replace(str(path), str(known_as or path))))
     return Parity(
         reference=reference.session.summary,
         precision=options.precision,
-        images=evidence.names,
+        images=names,
         differences=tuple(rows),
         ap=_average_precision(twin, path, options, evidence),
         max_drop=evidence.max_drop,
         limits=limits,
     )
+
+
+def _how(options: ExportOptions) -> Options:
+    return Options(k=options.k, max_detections=max(options.k, Options.max_detections), with_maps=True)
+
+
+def _of_file(
+    path: Path,
+    options: ExportOptions,
+    machine: Machine,
+    size: tuple[int, int],
+    images: Sequence[Array],
+    expected: Sequence[Expected],
+    tolerance: Tolerance,
+) -> Difference:
+    """The file on one machine, at one size of its input, against what the network says of the same images."""
+    how = replace(_how(options), with_maps=not options.decode, input_size=size if options.dynamic else None)
+    try:
+        found = model_files.load(path, machine=machine, options=how)
+    except DeviceError as error:
+        return Difference(runtime=f"{machine.runtime}, {machine.precision}", input_size=size, not_run=str(error))
+    answers = [_answer(found, image, has_maps=not options.decode) for image in images]
+    return _compared(found.session.summary, size, expected, answers, tolerance)
 
 
 def runnable(assembly: Assembly) -> Assembly:
@@ -198,19 +230,33 @@ def _answer(source: Detector, image: Array, *, has_maps: bool = True) -> tuple[D
     return source.in_input(inspection), source.maps(inspection) if has_maps else {}
 
 
+def _expected(reference: Detector, image: Array, tolerance: Tolerance) -> Expected:
+    """What the network answers, and what an equal one may."""
+    inspection = reference.inspect(image)
+    raw, own = reference.raw_maps(inspection), reference.assembly
+    return Expected(
+        reference.in_input(inspection), reference.maps(inspection), candidates(own.task, raw, tolerance, stride=own.description.stride)
+    )
+
+
+def _noise(size: tuple[int, int]) -> tuple[Array, ...]:
+    """Pictures on which a network that finds nothing elsewhere may find something."""
+    return tuple(np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8) for seed in range(NUM_NOISE))
+
+
 def _compared(
     runtime: str,
     size: tuple[int, int],
-    expected: Sequence[tuple[Detections, dict[str, Array]]],
+    expected: Sequence[Expected],
     found: Sequence[tuple[Detections, dict[str, Array]]],
     tolerance: Tolerance,
 ) -> Difference:
     maps: list[float] = []
     boxes, scores, compared, apart = 0.0, 0.0, 0, 0
-    for (want, want_maps), (have, have_maps) in zip(expected, found, strict=True):
-        maps += [float(abs(have_maps[name] - want_maps[name]).max()) for name in have_maps]
-        for one, other in ((want, have), (have, want)):
-            box, score, number, lost = nearest_differences(one, other, tolerance)
+    for want, (have, have_maps) in zip(expected, found, strict=True):
+        maps += [float(abs(have_maps[name] - want.maps[name]).max()) for name in have_maps]
+        for one, other, is_complete in ((want.best, have, False), (have, want.possible, True)):
+            box, score, number, lost = nearest_differences(one, other, tolerance, is_complete=is_complete)
             boxes, scores, compared, apart = max(boxes, box), max(scores, score), compared + number, apart + lost
     largest = float(np.max(maps)) if maps else None  # of `max` one that is not a number can be lost
     return Difference(runtime=runtime, input_size=size, maps=largest, boxes=boxes, scores=scores, compared=compared, apart=apart)
