@@ -216,3 +216,44 @@ def test_a_checkpoint_comes_with_its_own_classes_and_a_parameter_file_as_it_is(s
     assert file.parameters["hm_final/conv/b"].shape == (5,)
     write_parameters(tmp_path / "any.h5", {"a": np.ones(1, np.float32)})
     assert list(parameters_for(narrow(HEADS), tmp_path / "any.h5").parameters) == ["a"]
+
+
+@only_zip
+def test_layers_that_are_missing_are_listed_where_the_network_was_named(save: Any, tmp_path: Path) -> None:
+    network = narrow(HEADS)
+    state = {key: values for key, values in state_of(network).items() if not key.startswith("layer3.1.")}
+    lost = [key for key in torch_names(network).values() if key not in state]
+    path = save({**state, "stray.weight": np.ones(3, np.float32)})
+    keys = {"data.dataset.classes": CLASSES, "model.backbone.width": 0.125, "model.neck.width": 0.125}
+    typed = Choice(words={"arch": "res_18"}, keys=keys)
+    with pytest.raises(WeightsError) as error:
+        convert_checkpoint(path, tmp_path / "out.h5", typed, Wish())
+    text = str(error.value)
+    assert f"{len(lost)} not in the file: {', '.join(lost)}; 1 not in the network: stray.weight; --allow-partial takes" in text
+    with pytest.raises(WeightsError, match=r"is of no known network; the nearest is res_18: .* --arch res_18 --allow-partial` takes"):
+        convert_checkpoint(path, tmp_path / "out.h5", Choice(), Wish())
+    said = convert_checkpoint(path, tmp_path / "out.h5", typed, Wish(allow_partial=True))
+    assert said.splitlines()[0].endswith("model.pth: taken for a res_18 with heads hm 2, wh 2, reg 2")
+    assert f"missing   {len(lost)} parameters: " in said
+    assert "(--report FILE.json has all)" in said
+    assert "unknown" not in said
+
+
+@only_zip
+def test_the_report_has_the_keys_of_another_shape(save: Any, choice: Choice, tmp_path: Path) -> None:
+    path = save(state_of(narrow({**HEADS, "hm": 5})))
+    said = convert_checkpoint(path, tmp_path / "out.h5", choice, Wish(allow_partial=True, report=tmp_path / "report.json"))
+    assert "misfits   2 keys: hm.2.weight (5, 8, 1, 1) instead of (2, 8, 1, 1), hm.2.bias (5,) instead of (2,)" in said
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["mismatched"] == ["hm.2.weight", "hm.2.bias"]
+    layers = {layer["key"]: layer for layer in report["layers"]}
+    bias = {"became": "mismatched", "key": "hm.2.bias", "name": "hm_final/conv/b", "file_shape": [5], "wanted_shape": [2]}
+    assert layers["hm.2.bias"] == bias
+    assert layers["bn1.bias"] == {
+        "became": "reshaped",
+        "key": "bn1.bias",
+        "name": "conv1/bn/beta",
+        "file_shape": [8],
+        "wanted_shape": [1, 8, 1, 1],
+    }
+    assert {layer["became"] for layer in report["layers"]} == {"taken", "reshaped", "mismatched", "unused"}

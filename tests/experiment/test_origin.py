@@ -145,3 +145,11 @@ def test_a_checkpoint_with_a_size_for_each_class_says_so() -> None:
     assert not origin({"hm": 1, "wh": 2, "reg": 2}).has_sizes_per_class
     task = published.describe(completed(Choice(), origin({**HEADS["ctdet"], "wh": 160}, "res_18"), source="x.pth")).experiment["task"]
     assert task["boxes"]["per_class"] is True
+
+
+@pytest.mark.slow
+def test_the_nearest_has_at_least_one_key_of_the_file() -> None:
+    with pytest.raises(UnknownNetwork, match=r"the nearest is res_18: 1 of its 115 parameters are there"):
+        origin_of({"conv1.weight": (64, 3, 7, 7)}, source="x.pth")
+    with pytest.raises(UnknownNetwork, match=r"none of its 2 keys is one of res_18, .* in their authors' files$"):
+        origin_of({"features.0.weight": (64, 3, 3, 3), "features.0.bias": (64,)}, source="vgg.pth")

@@ -96,3 +96,45 @@ def test_both_kinds_of_files_are_read(tmp_path: Path, write_torch: Any, tensor: 
     header = b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
     (tmp_path / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + np.float32(3).tobytes())
     assert read_checkpoint(tmp_path / "m.safetensors")["a"] == 3
+
+
+def test_every_layer_has_a_fate_with_the_files_own_key_and_both_shapes() -> None:
+    state = {"module.a.weight": np.ones((4, 3, 3, 3)), "module.b.running_var": np.ones(2), "module.z": KERNEL}
+    _, report = take(state, allow_partial=True)
+    found = {(fate.became, fate.key, fate.name, fate.file_shape, fate.wanted_shape) for fate in report.fates}
+    assert found == {
+        ("mismatched", "module.a.weight", "x/conv/W", (4, 3, 3, 3), (2, 3, 3, 3)),
+        ("reshaped", "module.b.running_var", "y/bn/var", (2,), (1, 2, 1, 1)),
+        ("unused", "module.z", None, (2, 3, 3, 3), None),
+    }
+    assert [fate.key for fate in report.mismatched] == ["module.a.weight"]
+    _, report = take({"a.weight": KERNEL}, allow_partial=True)
+    assert [fate.name for fate in report.fates if fate.became == "missing"] == ["y/bn/var"]
+
+
+def test_unused_keys_are_called_as_in_the_file() -> None:
+    names = {"x/conv/W": "base.level0.weight"}
+    _, report = import_state({"level0.weight": KERNEL, "fc.bias": KERNEL}, names, SHAPES, what="m", allow_unused=("base.fc.*",))
+    assert (report.taken[0].key, report.unused, report.unused_plain) == ("level0.weight", ("fc.bias",), ("base.fc.bias",))
+
+
+def test_an_error_lists_every_key() -> None:
+    names = {f"n{number}/conv/W": f"n{number}.weight" for number in range(20)}
+    state = {"n0.weight": KERNEL, **{f"z{number}.weight": KERNEL for number in range(20)}}
+    with pytest.raises(WeightsError) as error:
+        import_state(state, names, dict.fromkeys(names, (2, 3, 3, 3)), what="m.pth")
+    assert all(f"n{number}.weight" in str(error.value) for number in range(1, 20))
+    assert all(f"z{number}.weight" in str(error.value) for number in range(20))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["model.module.", "module.model.net.", "_orig_mod.module.", "model._orig_mod.", "module.module.", "network.backbone.module."]
+)
+def test_prefixes_in_any_order_are_taken_off(prefix: str) -> None:
+    state = {f"{prefix}{key}": array for key, array in STATE.items()}
+    assert list(plain(state)) == list(STATE)
+    assert list(take(state)[0]) == list(NAMES)
+
+
+def test_two_keys_never_become_one() -> None:
+    assert list(plain({"module.a": KERNEL, "a": KERNEL})) == ["module.a", "a"]

@@ -61,7 +61,7 @@ def description_of(path: Path, chosen: Choice) -> Description:
     own = model_files.own_description(path)
     if own is None:
         if is_checkpoint(path):
-            chosen = origin.completed(chosen, origin.identify(path), source=path)
+            chosen = origin.completed(chosen, origin.identify(path, chosen), source=path)
         if not chosen.names_a_network:
             raise WeightsError(f"{path}: {model_files.NO_DESCRIPTION}")
         return published.describe(chosen)

@@ -35,7 +35,7 @@ def parameters_for(network: Network, path: str | Path, *, allow_partial: bool = 
     if not is_checkpoint(path):
         return _what_fits(read_parameters(path), network, what=path) if allow_partial else read_parameters(path)
     file, report = import_checkpoint(path, network, allow_partial=allow_partial)
-    others = dict.fromkeys(key.split(".")[0] for key in report.unused if not any(fnmatchcase(key, pattern) for pattern in NEVER_USED))
+    others = dict.fromkeys(key.split(".")[0] for key in report.unused_plain if not any(fnmatchcase(key, pattern) for pattern in NEVER_USED))
     left = f"; left in the file: {', '.join(others)}" if others else ""
     initial = f"; {len(report.missing)} have initial values" if report.missing else ""
     LOG.info("%s: %d parameters taken%s%s", path, len(report.taken), left, initial)

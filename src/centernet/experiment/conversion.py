@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from centernet.experiment.assembly import from_description
 from centernet.experiment.checkpoints import import_backbone, import_checkpoint
 from centernet.experiment.choice import Choice
 from centernet.experiment.description import Description
-from centernet.experiment.origin import Origin, UnknownNetwork, completed, identify, name_of, network_of
+from centernet.experiment.origin import Origin, completed, identify, name_of, network_of
 from centernet.weights.layout import Channels, Layout, convert
 from centernet.weights.match import OTHER_HEADS
 from centernet.weights.store import ParameterFile, write_atomically, write_parameters
@@ -22,6 +22,7 @@ from centernet.weights.torch_import import ImportReport
 
 ALL = "all"  # heads to keep
 EXAMPLES = 5  # names a line of the summary lists
+MORE = ", ... (--report FILE.json has all)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +42,10 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What was read. origin: None where the checkpoint's network is unknown. description: None of what is no detector."""
+    """What was read. description: None of what is no detector."""
 
     source: Path
-    origin: Origin | None
+    origin: Origin
     architecture: str | None
     description: Description | None
     file: ParameterFile
@@ -78,15 +79,15 @@ def convert_checkpoint(source: Path, target: Path, choice: Choice, wish: Wish) -
 
 def read(source: Path, choice: Choice, wish: Wish) -> Conversion:
     """The checkpoint as parameters of this project, NCHW; raises as `convert_checkpoint`."""
-    origin = _origin(source, choice, wish)
-    if origin is not None and (origin.is_backbone or origin.is_of_another_task):
+    origin = identify(source, choice)
+    if origin.is_backbone or origin.is_of_another_task:
         return _part(source, origin, wish)
-    chosen = choice if origin is None else completed(choice, origin, source=source)
+    chosen = completed(choice, origin, source=source)
     description = replace(published.describe(chosen), layout="nchw", input_channels=3)
     network = from_description(description, source=str(source)).network
-    heads, used = {} if origin is None else origin.heads, {spec.scope for spec in network.heads.values()}
+    heads, used = origin.heads, {spec.scope for spec in network.heads.values()}
     kept = _kept(wish.keep_heads, [head for head in heads if head not in used])
-    if origin is not None and not wish.allow_partial:
+    if not wish.allow_partial:
         _check_classes(source, origin, len(description.class_names))
     file, report = import_checkpoint(source, network, allow_partial=wish.allow_partial, keep_heads=kept, as_in_file=False)
     return Conversion(
@@ -116,12 +117,14 @@ def _part(source: Path, origin: Origin, wish: Wish) -> Conversion:
 def summary(done: Conversion) -> list[str]:
     """What the checkpoint is and what became of its layers, in one line each."""
     report, reshaped = done.report, sum(layer.is_reshaped for layer in done.report.taken)
+    wrong = [f"{fate.key} {fate.file_shape} instead of {fate.wanted_shape}" for fate in report.mismatched]
     heads = [f"{word:<9} {_named(names, 'head')}" for word, names in (("kept", done.kept), ("left out", done.left_out)) if names]
     return [
-        f"{done.source}: {done.origin or 'of an unknown network'}",
+        f"{done.source}: {done.origin}",
         f"taken     {len(report.taken)} parameters, {reshaped} of them reshaped",
         *heads,
         f"unused    {_named(report.unused, 'key')}",
+        *([f"misfits   {_named(wrong, 'key')}"] if wrong else []),
         f"missing   {_named(report.missing, 'parameter')}" + (": they have initial values" if report.missing else ""),
     ]
 
@@ -132,26 +135,18 @@ def report_tree(done: Conversion, target: Path) -> dict[str, Any]:
     return {
         "source": str(done.source),
         "target": str(target),
-        "network": None if done.origin is None else done.origin.name,
+        "network": None if done.origin.is_assumed else done.origin.name,
         "architecture": done.architecture,
-        "heads": {} if done.origin is None else dict(done.origin.heads),
+        "heads": dict(done.origin.heads),
         "heads_kept": list(done.kept),
         "heads_left_out": list(done.left_out),
         "taken": [{"name": layer.name, "key": layer.key, "shape": list(layer.shape)} for layer in report.taken],
         "reshaped": [layer.name for layer in report.taken if layer.is_reshaped],
         "unused": list(report.unused),
         "missing": list(report.missing),
+        "mismatched": [fate.key for fate in report.mismatched],
+        "layers": [asdict(fate) for fate in report.fates],
     }
-
-
-def _origin(source: Path, choice: Choice, wish: Wish) -> Origin | None:
-    """What the checkpoint is; None where that is unknown and part of it is wanted for a network that was named."""
-    try:
-        return identify(source)
-    except UnknownNetwork:
-        if wish.allow_partial and choice.names_a_network:
-            return None
-        raise
 
 
 def _kept(wanted: Sequence[str], spare: Sequence[str]) -> tuple[str, ...]:
@@ -174,7 +169,7 @@ def _check_classes(source: Path, origin: Origin, num_classes: int) -> None:
 def _named(names: Sequence[str], what: str) -> str:
     if not names:
         return "none"
-    return f"{len(names)} {what}{'s' * (len(names) > 1)}: {', '.join(names[:EXAMPLES])}{', ...' * (len(names) > EXAMPLES)}"
+    return f"{len(names)} {what}{'s' * (len(names) > 1)}: {', '.join(names[:EXAMPLES])}{MORE * (len(names) > EXAMPLES)}"
 
 
 def _written(target: Path, done: Conversion, wish: Wish) -> str:

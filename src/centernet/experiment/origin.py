@@ -12,6 +12,7 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.config import Tree
 from centernet.errors import ConfigError, WeightsError
+from centernet.experiment import family
 from centernet.experiment.choice import Choice
 from centernet.experiment.schema import ModelConfig
 from centernet.models import architectures
@@ -27,10 +28,10 @@ OURS = {"dlav0_34": "dlav0_ida_34", "dla34": "dla_34", **{f"resnet{depth}": f"re
 ORIGINAL_NECKS = ("deconv", "resdcn", "dla_up", "dlav0_ida", "identity")  # that the original systems have too
 # What some keys of every network with a backbone begin with.
 WORDS = {
-    **dict.fromkeys(("resnet", "resnext", "wide_resnet"), ("layer1.", "layer2.")),
+    **dict.fromkeys(("resnet", "resnext", "wide_resnet"), ("conv1.", "bn1.", "layer", "deconv_layers.")),
     **dict.fromkeys(("mobilenet_v2", "mobilenet_v3"), ("features.",)),
-    "dla": ("base.", "dla_up.", "level5."),
-    "hourglass": ("kps.", "pre."),
+    "dla": ("base.", "dla_up.", "ida_up.", "level5."),
+    "hourglass": ("kps.", "pre.", "cnvs.", "inters"),
 }
 CENTERS = "hm"  # the head of a detector by centre points, one channel for each class
 SIZES = "wh"
@@ -58,23 +59,24 @@ class Origin:
     """What keys and shapes tell of a checkpoint.
 
     name: of its network in the system it is from. architecture: the same graph's name here. heads: name -> channels, none of
-    a backbone. hidden_channels: of the heads.
+    a backbone. hidden_channels: of the heads. is_assumed: its network is unknown, and that which was typed is taken.
     """
 
     name: str
     architecture: str
     heads: Mapping[str, int]
     hidden_channels: int | None
+    is_assumed: bool = False
 
     @property
     def is_backbone(self) -> bool:
         """Whether it is an ImageNet classifier, whose trunk a training can start from."""
-        return self.name.startswith(BACKBONE_NAMES)
+        return not self.is_assumed and self.name.startswith(BACKBONE_NAMES)
 
     @property
     def is_of_another_task(self) -> bool:
         """Whether its heads are those of no detector by centre points, as ExtremeNet's are not."""
-        return bool(self.heads) and CENTERS not in self.heads
+        return not self.is_assumed and bool(self.heads) and CENTERS not in self.heads
 
     @property
     def num_classes(self) -> int | None:
@@ -90,17 +92,32 @@ class Origin:
     def __str__(self) -> str:
         own = "" if self.architecture == self.name else f" (here {self.architecture})"
         heads = ", ".join(f"{head} {channels}" for head, channels in self.heads.items())
-        return f"a {self.name}{own}" + (f" with heads {heads}" if heads else "")
+        said = "taken for " * self.is_assumed
+        return f"{said}a {self.name}{own}" + (f" with heads {heads}" if heads else "")
 
 
-def identify(path: str | Path) -> Origin:
-    """Which network a checkpoint is of; its values are not read.
+def identify(path: str | Path, choice: Choice | None = None) -> Origin:
+    """Which network a checkpoint is of, and where its keys do not say, the one that was typed; its values are not read.
 
     Raises:
         WeightsError: the file cannot be read, see `read_checkpoint`.
-        UnknownNetwork: as `origin_of`.
+        UnknownNetwork: as `origin_of`, and no network was typed.
     """
-    return origin_of(plain(read_shapes(path)), source=path)
+    shapes = plain(read_shapes(path))
+    try:
+        return origin_of(shapes, source=path)
+    except UnknownNetwork:
+        if choice is None or not _types_a_network(choice):
+            raise
+    heads, hidden = torch_identify.head_channels(shapes), torch_identify.hidden_channels(shapes)
+    name = f"network of {choice.yaml}"
+    if choice.yaml is None:
+        name = family.architecture(choice.words.get("arch", "resnet"), choice.words.get("num_layers")).name
+    return Origin(name=name, architecture=name, heads=heads, hidden_channels=hidden, is_assumed=True)
+
+
+def _types_a_network(choice: Choice) -> bool:
+    return choice.yaml is not None or "arch" in choice.words or "num_layers" in choice.words
 
 
 def origin_of(shapes: Shapes, *, source: str | Path) -> Origin:
@@ -134,7 +151,7 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
         )
     if origin.is_of_another_task:
         raise WeightsError(f"{source}: is {origin}: no detector by centre points, which has heads {CENTERS}, wh and reg")
-    if choice.yaml is not None:
+    if choice.yaml is not None or (origin.is_assumed and origin.num_classes is None):
         return choice
     words = _network_words(choice, origin)
     keys: dict[str, Any] = {}
@@ -157,13 +174,13 @@ def with_its_network(choice: Choice, path: str | Path) -> Choice:
     Raises:
         WeightsError: no network was named, and the checkpoint cannot be read or is of none that is known.
     """
-    if choice.yaml is not None or "arch" in choice.words or "num_layers" in choice.words:
+    if _types_a_network(choice):
         return choice
     return replace(choice, words={**_network_words(choice, identify(path)), **choice.words})
 
 
 def _network_words(choice: Choice, origin: Origin) -> dict[str, Any]:
-    words: dict[str, Any] = {} if "arch" in choice.words or "num_layers" in choice.words else {"arch": origin.architecture}
+    words: dict[str, Any] = {} if _types_a_network(choice) else {"arch": origin.architecture}
     return words if origin.hidden_channels is None else {**words, "head_conv": origin.hidden_channels}
 
 
@@ -199,9 +216,10 @@ def _nearest(shapes: Shapes) -> str:
     """Which of the networks that are known has the largest part of its keys in a checkpoint, in a few words."""
     known = [one for one in architectures.ARCHITECTURES.values() if one.neck["name"] in ORIGINAL_NECKS]
     alike = [one.name for one in known if any(key.startswith(WORDS[one.backbone["name"]]) for key in shapes)]
-    if not alike:
-        return f"none of its {len(shapes)} keys is one of {', '.join(one.name for one in known)}"
     keys = {name: set(torch_names(network_of(name)).values()) for name in alike}
     shared = {name: len(own & set(shapes)) for name, own in keys.items()}
+    if not any(shared.values()):
+        return f"none of its {len(shapes)} keys is one of {', '.join(one.name for one in known)} in their authors' files"
     best = max(shared, key=lambda name: shared[name] / (len(keys[name]) + len(shapes)))
-    return f"the nearest is {best}: {shared[best]} of its {len(keys[best])} parameters are there"
+    cure = f"`centernet convert --arch {best} --allow-partial` takes what fits"
+    return f"the nearest is {best}: {shared[best]} of its {len(keys[best])} parameters are there; {cure}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -21,10 +21,10 @@ Value = TypeVar("Value")
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (".pth", ".pt", ".pkl", ".t7", ".tar", ".ckpt", ".bin", SAFETENSORS)
-PREFIX = "module."  # of models that were saved inside DataParallel
-COMMON_PREFIXES = ("model.", "net.", "network.", "backbone.", "_orig_mod.")  # taken off where every key has them
+PREFIXES = ("module.", "_orig_mod.")  # of models that were saved inside DataParallel, or compiled
+COMMON_PREFIXES = ("model.", "net.", "network.", "backbone.")  # taken off where every key has them
 TRUNK = "base."  # in front of a backbone's keys in a detector, not in the same backbone's ImageNet checkpoint
-EXAMPLES = 5  # names an error lists of each kind
+EXAMPLES = 5  # names a summary lists of each kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +38,38 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What became of one layer. key: the file's own, None where it is missing there. name: ours, None where we have no place.
+
+    Shapes are those in the file and in the network.
+    """
+
+    became: Literal["taken", "reshaped", "mismatched", "missing", "unused"]
+    key: str | None
+    name: str | None
+    file_shape: tuple[int, ...] | None
+    wanted_shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImportReport:
-    """What became of every parameter.
+    """What became of every parameter; keys are those of the file.
 
     taken: in our order. unused: keys of the checkpoint that the network has no place for. missing: our names that the
-    checkpoint has no values for, or of another shape; they keep their initial values.
+    checkpoint has no values for, or of another shape; they keep their initial values. fates: of every layer, our names
+    first. unused_plain: the unused keys without what wraps the model.
     """
 
     taken: tuple[Layer, ...]
     unused: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    fates: tuple[Fate, ...] = ()
+    unused_plain: tuple[str, ...] = ()
+
+    @property
+    def mismatched(self) -> tuple[Fate, ...]:
+        """Those that both have, in different shapes."""
+        return tuple(fate for fate in self.fates if fate.became == "mismatched")
 
     def __str__(self) -> str:
         """One line for the log."""
@@ -87,14 +109,25 @@ def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
 
 def plain(state: Mapping[str, Value], wanted: Iterable[str] = ()) -> dict[str, Value]:
     """The same values under the keys that the model itself has, without what wraps it; `wanted` are the keys looked for."""
-    keys = {key.removeprefix(PREFIX): key for key in state}
+    return {key: state[own] for key, own in own_keys(state, wanted).items()}
+
+
+def own_keys(state: Iterable[str], wanted: Iterable[str] = ()) -> dict[str, str]:
+    """The key that the model itself has -> the file's own, of every key; see `plain`."""
+    keys, before = {key: key for key in state}, None
     wanted = set(wanted)
-    for prefix in COMMON_PREFIXES:
-        if all(key.startswith(prefix) for key in keys) and not wanted & set(keys):
-            keys = {key.removeprefix(prefix): old for key, old in keys.items()}
+    while keys and list(keys) != before and not wanted & set(keys):
+        before = list(keys)
+        shared = tuple(prefix for prefix in COMMON_PREFIXES if all(key.startswith(prefix) for key in keys))
+        shorter = {_without(key, (*PREFIXES, *shared)): own for key, own in keys.items()}
+        keys = shorter if len(shorter) == len(keys) else keys  # two keys must not become one
     if not wanted & set(keys) and any(f"{TRUNK}{key}" in wanted for key in keys):
-        keys = {f"{TRUNK}{key}": old for key, old in keys.items()}
-    return {key: state[old] for key, old in keys.items()}
+        keys = {f"{TRUNK}{key}": own for key, own in keys.items()}
+    return keys
+
+
+def _without(key: str, prefixes: Sequence[str]) -> str:
+    return key.removeprefix(next((prefix for prefix in prefixes if key.startswith(prefix)), ""))
 
 
 def import_state(
@@ -121,35 +154,54 @@ def import_state(
     Raises:
         WeightsError: a shape differs, a key is missing or left over. One text has all of it, and what the file seems to be.
     """
-    found = plain(state, names.values())
-    taken = []
-    parameters = {}
-    wrong = []
-    for name, key in names.items():
-        if key not in found:
-            continue
-        values, shape = found[key], tuple(shapes[name])
-        if values.shape != _original(name, shape):
-            wrong.append(f"{key} {values.shape} instead of {_original(name, shape)}")
-            continue
-        parameters[name] = np.ascontiguousarray(values, np.float32).reshape(shape)
-        taken.append(Layer(name=name, key=key, shape=shape, is_reshaped=values.shape != shape))
-    keys = set(names.values())
-    unused = tuple(key for key in found if key not in keys)
-    missing = tuple(name for name in names if name not in parameters)
-    absent = [names[name] for name in missing if names[name] not in found]
-    surplus = [key for key in unused if not any(fnmatchcase(key, pattern) for pattern in allow_unused)]
-    if not taken or ((wrong or absent or surplus) and not allow_partial):
-        problems = [f"{len(wrong)} of another shape: {', '.join(wrong)}"] if wrong else []
-        problems += [f"{len(absent)} not in the file: {_some(absent)}"] if absent else []
-        problems += [f"{len(surplus)} not in the network: {_some(surplus)}"] if surplus else []
+    own = own_keys(state, names.values())
+    known = set(names.values())
+    fates = [_fate(name, key, own, state, tuple(shapes[name])) for name, key in names.items()]
+    taken = [
+        Layer(name=fate.name, key=fate.key, shape=fate.wanted_shape, is_reshaped=fate.became == "reshaped")
+        for fate in fates
+        if fate.became in ("taken", "reshaped") and fate.name and fate.key and fate.wanted_shape is not None
+    ]
+    spare = {key: old for key, old in own.items() if key not in known}
+    fates += [Fate(became="unused", key=old, name=None, file_shape=state[old].shape, wanted_shape=None) for old in spare.values()]
+    report = ImportReport(
+        taken=tuple(taken),
+        unused=tuple(spare.values()),
+        missing=tuple(fate.name for fate in fates if fate.became in ("missing", "mismatched") and fate.name),
+        fates=tuple(fates),
+        unused_plain=tuple(spare),
+    )
+    absent = [key for key in names.values() if key not in own]
+    surplus = [old for key, old in spare.items() if not any(fnmatchcase(key, pattern) for pattern in allow_unused)]
+    if not taken or ((report.mismatched or absent or surplus) and not allow_partial):
+        is_a = _identity({key: state[old].shape for key, old in own.items()})
         cure = "; --allow-partial takes what fits" if taken else ""
-        raise WeightsError(f"{what}: not the weights of this network: {_identity(found)}{'; '.join(problems)}{cure}")
-    return parameters, ImportReport(taken=tuple(taken), unused=unused, missing=missing)
+        problems = "; ".join(_problems(report.mismatched, absent, surplus))
+        raise WeightsError(f"{what}: not the weights of this network: {is_a}{problems}{cure}")
+    values = {layer.name: np.ascontiguousarray(state[layer.key], np.float32).reshape(layer.shape) for layer in taken}
+    return values, report
 
 
-def _identity(state: Mapping[str, Array]) -> str:
-    name = architecture({key: values.shape for key, values in state.items()})
+def _fate(name: str, key: str, own: Mapping[str, str], state: Mapping[str, Array], shape: tuple[int, ...]) -> Fate:
+    """Of a parameter that is wanted."""
+    if key not in own:
+        return Fate(became="missing", key=None, name=name, file_shape=None, wanted_shape=shape)
+    found = state[own[key]].shape
+    became: Literal["taken", "reshaped", "mismatched"] = "taken" if found == shape else "reshaped"
+    if found != _original(name, shape):
+        became = "mismatched"
+    return Fate(became=became, key=own[key], name=name, file_shape=found, wanted_shape=shape)
+
+
+def _problems(mismatched: Sequence[Fate], absent: Sequence[str], surplus: Sequence[str]) -> list[str]:
+    """One text for each kind of what does not fit; every layer is in it."""
+    wrong = [f"{fate.key} {fate.file_shape} instead of {_original(fate.name or '', fate.wanted_shape or ())}" for fate in mismatched]
+    kinds = (("of another shape", wrong), ("not in the file", absent), ("not in the network", surplus))
+    return [f"{len(names)} {kind}: {', '.join(names)}" for kind, names in kinds if names]
+
+
+def _identity(shapes: Shapes) -> str:
+    name = architecture(shapes)
     return "" if name is None else f"the file is a {name}; "
 
 
