@@ -152,6 +152,7 @@ def test_a_name_from_elsewhere_becomes_that_of_its_own_module(outside: Write) ->
         ("pond:empty", "'pond:empty' has no Config and no features and no build; expected Config, features, build"),
         ("pond:lax", "its Config is not strict; declare it with @pydantic.dataclasses.dataclass"),
         ("pond:standard", "its Config is not strict"),
+        ("pond:derived", "its Config is not strict"),
         ("pond:named", "its Config has a field 'name', which in YAML names the plug-in"),
         ("pond:borrowed", "its Config is that of 'fpn'; give it one of its own"),
         ("centernet.models.backbones:resnet", "its Config is that of 'resnet'"),
@@ -168,6 +169,7 @@ def test_a_plugin_of_ones_own_that_is_none_is_an_error_that_says_why(outside: Wr
             "pond/empty.py": "",
             "pond/lax.py": STRICT_CONFIG + NECK.replace(", config=STRICT", ""),
             "pond/standard.py": STRICT_CONFIG + NECK.replace("@dataclass(frozen=True, kw_only=True, config=STRICT)", "@plain(frozen=True)"),
+            "pond/derived.py": "from centernet.models.necks import fpn\nfrom pond.deep import *\nclass Config(fpn.Config): ...",
             "pond/named.py": STRICT_CONFIG + NECK.replace("depth", "name"),
             "pond/borrowed.py": "from centernet.models.necks.fpn import *\n",
         }

@@ -186,7 +186,8 @@ def _check(plugin: Any, package: str, name: str) -> None:
     if missing:
         raise ConfigError(f"{kind}: '{name}' has no {' and no '.join(missing)}; expected {', '.join(expected)}")
     config_class = plugin.Config
-    is_frozen = getattr(getattr(config_class, "__dataclass_params__", None), "frozen", False)
+    own_words = vars(config_class)  # what is inherited would make an object of the parent
+    is_frozen = getattr(own_words.get("__dataclass_params__"), "frozen", False) and "__pydantic_validator__" in own_words
     if not is_frozen or getattr(config_class, "__pydantic_config__", {}).get("extra") != "forbid":
         raise ConfigError(
             f"{kind}: '{name}': its Config is not strict; declare it with "

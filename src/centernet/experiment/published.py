@@ -29,19 +29,26 @@ def describe(choice: Choice) -> Description:
 
 def described(config: ExperimentConfig) -> Description:
     """The description of a file of this experiment; ConfigError where its classes are not known without the data."""
-    classes = classes_of(config.data)
-    dataset = config.data.dataset
-    return assemble(config, classes, Normalization(dataset.mean, dataset.std)).description
+    return assemble(config, *known_of(config.data)).description
 
 
-def classes_of(data: DataConfig) -> ClassTable:
-    """A data set's own classes where its folder is given, else those that it declares or is published with.
+def known_of(data: DataConfig) -> tuple[ClassTable, Normalization]:
+    """A data set's own classes and colours where its folder is given, else those that it declares or is published with.
 
     Raises:
         ConfigError: they are not known without the data.
     """
     if data.root is not None:
-        return open_split(data, "val").classes
+        opened = open_split(data, "val")
+        return opened.classes, opened.normalization
+    classes = _declared_classes(data)
+    if not (hasattr(data.dataset, "mean") and hasattr(data.dataset, "std")):  # one of a user's own need not have them
+        name = plugins.name_of(data.dataset)
+        raise ConfigError(f"mean and std of data set '{name}' are not known without its files; give --data_dir")
+    return classes, Normalization(data.dataset.mean, data.dataset.std)
+
+
+def _declared_classes(data: DataConfig) -> ClassTable:
     declared = getattr(data.dataset, "classes", None)  # not every data set lets them be chosen
     if declared is not None:
         return ClassTable(tuple(declared))

@@ -21,10 +21,10 @@ from centernet.experiment.inference_graph import Machine, from_pixels
 from centernet.experiment.model_files import with_settings
 from centernet.experiment.notebook.reading import Settings, Source, read
 from centernet.experiment.processes import join
-from centernet.experiment.published import classes_of
+from centernet.experiment.published import known_of
 from centernet.experiment.schema import ExperimentConfig
 from centernet.inference.session import NnablaSession
-from centernet.structures import Array, Detections, Normalization
+from centernet.structures import Array, Detections
 from centernet.weights.store import write_parameters
 
 Outputs = Mapping[str, Array]
@@ -186,8 +186,7 @@ def build(
     device = (machine or Machine()).device()
     if not device.is_gpu:
         experiment = _for_cpu(experiment)
-    dataset = experiment.data.dataset
-    assembly = assemble(experiment, classes_of(experiment.data), Normalization(dataset.mean, dataset.std))
+    assembly = assemble(experiment, *known_of(experiment.data))
     assembly.network.parameters()
     if parameters is not None:
         path = Path(parameters)
