@@ -43,10 +43,10 @@ YAML = {
 }
 
 
-def narrow(heads: Mapping[str, int]) -> Network:
+def narrow(heads: Mapping[str, int], hidden: int = 8) -> Network:
     """A ResNet-18 of an eighth of the width, which a test writes quickly."""
     specs = {head: HeadSpec(scope=head, channels=channels, kind="regression") for head, channels in heads.items()}
-    return Network(resnet.Config(width=0.125), deconv.Config(width=0.125), conv.Config(hidden_channels=8), specs, scope=OrderedDict())
+    return Network(resnet.Config(width=0.125), deconv.Config(width=0.125), conv.Config(hidden_channels=hidden), specs, scope=OrderedDict())
 
 
 def state_of(network: Network) -> dict[str, Array]:
@@ -257,3 +257,17 @@ def test_the_report_has_the_keys_of_another_shape(save: Any, choice: Choice, tmp
         "wanted_shape": [1, 8, 1, 1],
     }
     assert {layer["became"] for layer in report["layers"]} == {"taken", "reshaped", "mismatched", "unused"}
+
+
+@only_zip
+def test_heads_without_a_hidden_layer_are_taken_and_the_file_says_so(save: Any, tmp_path: Path) -> None:
+    """What the official system writes with `--head_conv 0`: keys hm.weight and hm.bias."""
+    state = state_of(narrow(HEADS, hidden=0))
+    assert state["hm.weight"].shape == (2, 8 * 4, 1, 1)
+    keys = {"data.dataset.classes": CLASSES, "model.backbone.width": 0.125, "model.neck.width": 0.125}
+    said = convert_checkpoint(save(state), tmp_path / "out.h5", Choice(keys=keys), Wish())
+    assert "missing   none" in said
+    file = read_parameters(tmp_path / "out.h5")
+    np.testing.assert_array_equal(file.parameters["hm_final/conv/W"], state["hm.weight"])
+    assert Description(**(file.description or {})).experiment["model"]["head"]["hidden_channels"] == 0
+    assert load(tmp_path / "out.h5", runtime="nnabla").class_names == tuple(CLASSES)

@@ -153,3 +153,19 @@ def test_the_nearest_has_at_least_one_key_of_the_file() -> None:
         origin_of({"conv1.weight": (64, 3, 7, 7)}, source="x.pth")
     with pytest.raises(UnknownNetwork, match=r"none of its 2 keys is one of res_18, .* in their authors' files$"):
         origin_of({"features.0.weight": (64, 3, 3, 3), "features.0.bias": (64,)}, source="vgg.pth")
+
+
+def test_of_two_graphs_of_one_name_it_is_the_checkpoints(
+    tmp_path: Path, write_torch: Any, tensor: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    typed = Choice(words={"arch": "dlav0_34", "dataset": "coco"})
+    write_torch(tmp_path / "m.pth", {key: tensor(np.zeros(len(shape) * (1,))) for key, shape in shapes_of("dlav0_ida_34", {}).items()})
+    with caplog.at_level("INFO"):
+        assert with_its_network(typed, tmp_path / "m.pth").words == {"arch": "dlav0_ida_34", "dataset": "coco"}
+    said = (
+        f"{tmp_path / 'm.pth'}: --arch dlav0_34: the checkpoint is of the official system's graph of that name, which is dlav0_ida_34 here"
+    )
+    assert caplog.messages == [said]
+    official = origin_of(shapes_of("dlav0_ida_34", HEADS["ctdet"]), source="x.pth")
+    assert completed(typed, official, source="x.pth").words["arch"] == "dlav0_ida_34"
+    assert completed(typed, origin(HEADS["ctdet"]), source="x.pth").words["arch"] == "dlav0_34"

@@ -8,7 +8,7 @@ import pytest
 
 from centernet.models.backbones import hourglass, resnet, wide_resnet
 from centernet.models.heads import conv
-from centernet.models.necks import deconv, identity
+from centernet.models.necks import deconv, identity, resdcn
 from centernet.models.network import Network
 from centernet.models.specs import HeadSpec
 from centernet.models.torch_names import backbone_torch_names, torch_key, torch_names
@@ -59,3 +59,14 @@ def test_every_stack_has_heads_of_its_own() -> None:
     assert names["hm/1/conv1/conv/W"] == "hm.1.0.conv.weight"
     assert names["wh/0/final/conv/b"] == "wh.0.1.bias"
     assert names["pre/1/conv1/conv/W"] == "pre.1.conv1.weight"
+
+
+def test_a_head_without_a_hidden_layer_is_its_convolution() -> None:
+    for neck in (deconv.Config(width=0.125), resdcn.Config(width=0.125)):
+        names = torch_names(Network(resnet.Config(width=0.125), neck, conv.Config(hidden_channels=0), HEADS, scope=OrderedDict()))
+        assert [names[f"{head}_final/conv/{kind}"] for head in ("hm", "wh") for kind in "Wb"] == [
+            "hm.weight",
+            "hm.bias",
+            "wh.weight",
+            "wh.bias",
+        ]

@@ -183,3 +183,15 @@ def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
         archive.writestr("nnp_version.txt", "0.1")
     with pytest.raises(WeightsError, match=r"a zip file without data\.pkl, with nnp_version\.txt"):
         read_torch(path)
+
+
+def test_of_several_state_dicts_the_plain_one_is_taken_and_that_is_said(
+    tmp_path: Path, write_torch: Any, tensor: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for average, own in (("state_dict_ema", "state_dict"), ("params_ema", "params")):
+        caplog.clear()
+        write_torch(tmp_path / "m.pth", {average: {"a": tensor(COUNT)}, own: state(tensor)})
+        with caplog.at_level("INFO"):
+            assert len(read_torch(tmp_path / "m.pth")) == 2
+            read_torch_shapes(tmp_path / "m.pth")
+        assert caplog.messages == [f"{tmp_path / 'm.pth'}: has parameters as '{own}', '{average}': '{own}' is taken"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from centernet.models.torch_names import torch_names
 from centernet.weights import torch_identify
 from centernet.weights.match import Shapes
 from centernet.weights.torch_import import plain, read_shapes
+
+LOG = logging.getLogger(__name__)
 
 BACKBONE_NAMES = ("resnet", "resnext", "wide_resnet", "mobilenet", "dla34")  # what names of ImageNet's networks begin with
 # The original's name -> ours, where they differ.
@@ -153,6 +156,7 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
         raise WeightsError(f"{source}: is {origin}: no detector by centre points, which has heads {CENTERS}, wh and reg")
     if choice.yaml is not None or (origin.is_assumed and origin.num_classes is None):
         return choice
+    choice = _with_the_officials(choice, origin, source=source)
     words = _network_words(choice, origin)
     keys: dict[str, Any] = {}
     sizes: dict[str, Any] = {"task.boxes.per_class": True} if origin.has_sizes_per_class else {}
@@ -171,12 +175,23 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
 def with_its_network(choice: Choice, path: str | Path) -> Choice:
     """What was typed, and where it names no network, that of the checkpoint a training starts from.
 
+    Of two graphs of the name that was typed, it is the checkpoint's.
+
     Raises:
-        WeightsError: no network was named, and the checkpoint cannot be read or is of none that is known.
+        WeightsError: the checkpoint cannot be read, or no network was named, and it is of none that is known.
     """
     if _types_a_network(choice):
-        return choice
+        return _with_the_officials(choice, identify(path, choice), source=path) if choice.words.get("arch") in OURS else choice
     return replace(choice, words={**_network_words(choice, identify(path)), **choice.words})
+
+
+def _with_the_officials(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
+    """The official system's graph where two have the name that was typed and the checkpoint is of that one."""
+    own = OURS.get(origin.name)
+    if origin.is_assumed or own != origin.architecture or choice.words.get("arch") != origin.name:
+        return choice
+    LOG.info("%s: --arch %s: the checkpoint is of the official system's graph of that name, which is %s here", source, origin.name, own)
+    return replace(choice, words={**choice.words, "arch": own})
 
 
 def _network_words(choice: Choice, origin: Origin) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What our parameters are called in PyTorch checkpoints: our scopes are the original's modules, unless a plug-in says otherwise.
 
 A plug-in whose scopes have other names, because they are those of published NNabla files, has a function
-`torch_module(scope, layer)`: the original's module of the layer 'conv', 'deconv' or 'bn' in that scope, or None
-where the scope is not its own.
+`torch_module(scope, layer, config)`: the original's module of the layer 'conv', 'deconv' or 'bn' in that scope of a network
+with that part, or None where the scope is not its own.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def torch_key(name: str, module: str | None = None) -> str:
 
 def _key(name: str, network: Network) -> str:
     scope, layer, _ = name.rsplit("/", 2)
-    modules = (part.torch_module(scope, layer) for part in _owners(scope, network) if hasattr(part, "torch_module"))
+    modules = (part.torch_module(scope, layer, config) for part, config in _owners(scope, network) if hasattr(part, "torch_module"))
     return torch_key(name, next((module for module in modules if module is not None), None))
 
 
-def _owners(scope: str, network: Network) -> Iterator[ModuleType]:
-    """The plug-ins a scope may belong to; that of a head is told by the head's name."""
+def _owners(scope: str, network: Network) -> Iterator[tuple[ModuleType, object]]:
+    """The plug-ins a scope may belong to, with their configurations; that of a head is told by the head's name."""
     starts = tuple(f"{spec.scope}{separator}" for spec in network.heads.values() for separator in ("_", "/"))
     kinds: Mapping[str, object] = {HEADS: network.head} if scope.startswith(starts) else {BACKBONES: network.backbone, NECKS: network.neck}
     for package, config in kinds.items():
-        yield plugins.load(package, plugins.name_of(config))
+        yield plugins.load(package, plugins.name_of(config)), config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,22 +20,38 @@ from centernet.weights.torch_pickle import DAMAGED, MAX_PICKLE, Refused, Storage
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
-WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "state_dict_ema", "model_ema", "ema")
+# In this order: of a checkpoint with several, the plain parameters are taken, not their moving average.
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model", "network", "net", "params"),
+    *("state_dict_ema", "model_ema", "ema", "params_ema"),
+)
 EXPANDED_LIMIT = 1 << 20  # elements a tensor may have beyond its storage (strides of 0)
 EXAMPLES = 5  # keys an error lists
+LOG = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+
+def _nothing(text: str) -> None:
+    """Says nothing."""
 
 
 def read_torch(path: str | Path) -> dict[str, Array]:
     """The state dict of a checkpoint: name -> values, names and order as in the file.
 
-    The state dict may be the object itself or lie under one of `WRAPPERS`; optimizer and epoch are left in the file.
+    The state dict may be the object itself or lie under one of `WRAPPERS`; optimizer and epoch are left in the file. Which
+    of several is taken goes to the log.
     Values keep their type, but bfloat16 becomes float32, which holds it exactly.
 
     Raises:
         WeightsError: the file is missing, cut off, damaged or no checkpoint, or its pickle asks for code to be run.
     """
+
+    def say(text: str) -> None:
+        LOG.info("%s: %s", path, text)
+
     with _opened(path) as (stream, is_zip):
-        return _read_zip(stream) if is_zip else _read_legacy(stream)
+        return _read_zip(stream, say) if is_zip else _read_legacy(stream, say)
 
 
 def read_torch_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
@@ -75,9 +92,9 @@ def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, bool]]:
         raise WeightsError(f"{path}: not a PyTorch checkpoint, or a damaged one ({size} bytes): {error or type(error).__name__}") from error
 
 
-def _read_zip(stream: BinaryIO) -> dict[str, Array]:
+def _read_zip(stream: BinaryIO, say: Say) -> dict[str, Array]:
     with zipfile.ZipFile(stream) as archive:
-        tensors, folder = _zip_tensors(archive)
+        tensors, folder = _zip_tensors(archive, say)
         names = archive.namelist()
         order = ">" if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") == b"big" else "<"
 
@@ -91,7 +108,7 @@ def _read_zip(stream: BinaryIO) -> dict[str, Array]:
         return _arrays(tensors, read, order)
 
 
-def _zip_tensors(archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], str]:
+def _zip_tensors(archive: zipfile.ZipFile, say: Say = _nothing) -> tuple[dict[str, Tensor], str]:
     """The tensors of the state dict, and the folder their storages are in."""
     names = archive.namelist()
     pickled = next((name for name in names if name.endswith("/data.pkl") and name.count("/") == 1), None)
@@ -99,11 +116,11 @@ def _zip_tensors(archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], str]:
         raise ValueError(f"a zip file without data.pkl, with {_some(names)}")
     if archive.getinfo(pickled).file_size > MAX_PICKLE:
         raise ValueError(f"its pickle is longer than {MAX_PICKLE} bytes")
-    return _state_dict(load(io.BytesIO(archive.read(pickled)))), pickled.removesuffix("data.pkl")
+    return _state_dict(load(io.BytesIO(archive.read(pickled))), say), pickled.removesuffix("data.pkl")
 
 
-def _read_legacy(stream: BinaryIO) -> dict[str, Array]:
-    tensors, types, order = _legacy_tensors(stream)
+def _read_legacy(stream: BinaryIO, say: Say) -> dict[str, Array]:
+    tensors, types, order = _legacy_tensors(stream, say)
     keys = load(stream)
     if not isinstance(keys, list) or not set(map(str, keys)) <= set(types):
         raise ValueError("the list of storages behind the pickle is not that of its tensors")
@@ -112,7 +129,7 @@ def _read_legacy(stream: BinaryIO) -> dict[str, Array]:
     return _arrays(tensors, lambda storage: contents[storage.key], order)
 
 
-def _legacy_tensors(stream: BinaryIO) -> tuple[dict[str, Tensor], dict[str, StorageType], str]:
+def _legacy_tensors(stream: BinaryIO, say: Say = _nothing) -> tuple[dict[str, Tensor], dict[str, StorageType], str]:
     """The tensors of the state dict, the types of all storages by key, and the order of their bytes."""
     magic = load(stream)
     if magic != LEGACY_MAGIC:
@@ -123,7 +140,7 @@ def _legacy_tensors(stream: BinaryIO) -> tuple[dict[str, Tensor], dict[str, Stor
     system = load(stream)
     order = ">" if isinstance(system, Mapping) and system.get("little_endian") is False else "<"
     types: dict[str, StorageType] = {}
-    return _state_dict(load(stream, types)), types, order
+    return _state_dict(load(stream, types), say), types, order
 
 
 def _legacy_storages(
@@ -145,12 +162,14 @@ def _legacy_storages(
             stream.seek(size, os.SEEK_CUR)
 
 
-def _state_dict(content: object) -> dict[str, Tensor]:
+def _state_dict(content: object, say: Say) -> dict[str, Tensor]:
     """The tensors of a state dict, wherever it is."""
     if isinstance(content, Mapping):
-        for wrapper in WRAPPERS:
-            if isinstance(content.get(wrapper), Mapping):
-                return _state_dict(content[wrapper])
+        wrappers = [wrapper for wrapper in WRAPPERS if isinstance(content.get(wrapper), Mapping)]
+        if len(wrappers) > 1:
+            say(f"has parameters as {', '.join(map(repr, wrappers))}: '{wrappers[0]}' is taken")
+        if wrappers:
+            return _state_dict(content[wrappers[0]], say)
         tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
         if tensors:
             return tensors

@@ -83,7 +83,7 @@ def bottleneck(x: nn.Variable, ops: Ops, *, hidden: int, stride: int, inner: int
     return ops.add_relu(y, _shortcut(x, ops, "bottleneck_s", hidden * EXPANSION, stride=stride))
 
 
-def torch_module(scope: str, layer: str) -> str | None:
+def torch_module(scope: str, layer: str, config: Config) -> str | None:
     """What torchvision calls the layer, see `torch_names`; None for a scope of another part of the network."""
     if scope == "conv1":
         return f"{layer}1"

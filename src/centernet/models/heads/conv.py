@@ -29,9 +29,14 @@ def build(feature: nn.Variable, ops: Ops, config: Config, heads: Mapping[str, He
     return {name: _branch(feature, ops, config, spec) for name, spec in heads.items()}
 
 
-def torch_module(scope: str, layer: str) -> str | None:
-    """What the official system calls the layer, see `torch_names`: modules 0 and 2 of a head, or 0.conv and 1 of each stack's."""
+def torch_module(scope: str, layer: str, config: Config) -> str | None:
+    """What the official system calls the layer, see `torch_names`.
+
+    Modules 0 and 2 of a head, or the head itself where it has no hidden layer; 0.conv and 1 of each stack's.
+    """
     one = re.fullmatch(r"(\w+)_(conv1|final)", scope)
+    if one and not config.hidden_channels:
+        return one[1]
     if one:
         return f"{one[1]}.{'0' if one[2] == 'conv1' else '2'}"
     stacked = re.fullmatch(r"(\w+)/(\d+)/(conv1|final)", scope)

@@ -46,7 +46,7 @@ def build(features: list[nn.Variable], ops: Ops, config: Config) -> nn.Variable:
     return x
 
 
-def torch_module(scope: str, layer: str) -> str | None:
+def torch_module(scope: str, layer: str, config: Config) -> str | None:
     """What the official system calls the layer, see `torch_names`; None for a scope of another part of the network."""
     match = re.fullmatch(r"upsample(\d+)", scope)
     if match is None:
