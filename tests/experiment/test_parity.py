@@ -84,6 +84,27 @@ def test_eight_bits_that_no_data_set_judges_keep_to_limits() -> None:
     assert broken.as_tree()["tolerance"]["maps"] == 8.0
 
 
+def test_eight_bits_that_no_data_set_judges_are_not_proved_in_one_line_and_in_the_file() -> None:
+    eight = replace(GOOD, precision="int8", limits=FLOOR)
+    told = "int8: not proved without a data set; give --data_dir DIR, whose validation split measures AP (--max-drop)"
+    assert table(eight).splitlines()[-1] == f"warning: {told}"
+    assert eight.as_tree()["warnings"] == [told]
+    assert GOOD.as_tree()["warnings"] == replace(eight, limits=None, ap=AP).as_tree()["warnings"] == []
+
+
+def test_of_eight_bits_with_a_data_set_the_table_says_what_the_rule_is() -> None:
+    lines = table(replace(GOOD, precision="int8", ap=AP, max_drop=2.0)).splitlines()
+    assert "allowed: whatever keeps AP, which may fall by 2 points (--max-drop)" in lines
+    assert not any("100%" in line for line in lines)
+
+
+def test_a_file_that_nothing_here_runs_has_not_passed() -> None:
+    unknown = with_row(not_run="no such CPU", compared=0)
+    assert unknown.as_tree()["passed"] is None
+    assert table(unknown).splitlines()[-1] == "warning: not compared: no runtime here runs the file"
+    assert GOOD.as_tree()["passed"] is True
+
+
 def test_ap_may_fall_in_no_runtime_that_reads_the_file() -> None:
     others = (
         RuntimePrecision(runtime="ONNX Runtime 9", after=0.48),

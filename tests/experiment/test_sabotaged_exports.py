@@ -73,11 +73,27 @@ def test_boxes_that_are_written_too_large_are_found(
     path, options = tmp_path / f"a{suffix}", ExportOptions(format=FORMATS[suffix], decode=True, k=k)
     found = deliver(lively, path, options, Material(images=str(picture)))
     assert all(row.compared >= k and row.apart == 0 for row in found.differences)
-    before = path.read_bytes()
     writes(monkeypatch, lambda outputs: {**outputs, "boxes": outputs["boxes"] * 1.5})
     with pytest.raises(ExportError, match=r"off by more than 0\.05 pixels"):
         deliver(lively, path, options, Material(images=str(picture)))
+
+
+def test_the_report_of_a_refused_file_does_not_stand_beside_a_kept_one(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options, material = tmp_path / "a.onnx", ExportOptions(format="onnx", decode=True, k=5), Material(images=str(picture))
+    made, refused = network("size", spread=1.0), tmp_path / "a.onnx.refused.parity.json"
+    deliver(made, path, options, material)
+    before = path.read_bytes()
+    with monkeypatch.context() as patched:
+        writes(patched, lambda outputs: {**outputs, "boxes": outputs["boxes"] * 1.5})
+        with pytest.raises(ExportError, match=r"report: .*a\.onnx\.refused\.parity\.json"):
+            deliver(made, path, options, material)
     assert path.read_bytes() == before
+    assert report_of(path)["passed"] is True, "still of the file that is there"
+    assert json.loads(refused.read_text())["passed"] is json.loads(refused.read_text())["is_written"] is False
+    deliver(made, path, options, material)
+    assert not refused.exists(), "nothing is refused any more"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def deliver(assembly: Assembly, path: Path, options: ExportOptions, material: Ma
     """Write a network to a file, compare it with the network, and print and store the report (`PATH.parity.json`).
 
     Raises:
-        ExportError: the file differs by more than is allowed; the report stays, the file does not, an older one survives.
+        ExportError: the file differs by more than is allowed; the report stays, the file does not, an older one survives, and so
+            does its report: the new one then is `PATH.refused.parity.json`.
         ConfigError: int8 without images to calibrate with, such images without int8, or AP that must rise.
         DataError: images or data set cannot be read, or have other classes.
         DeviceError: what int8 needs is not installed. OutputError: a file cannot be written.
@@ -68,11 +69,16 @@ def deliver(assembly: Assembly, path: Path, options: ExportOptions, material: Ma
             written = _written(assembly, Path(folder) / path.name, options, calibration)
             found = parity.check(assembly, written, options, evidence, known_as=path)
             print(parity.table(found))
-            report.write_json(path.with_name(f"{path.name}.parity.json"), {"file": str(path), **found.as_tree()})
+            told, refused = path.with_name(f"{path.name}.parity.json"), path.with_name(f"{path.name}.refused.parity.json")
             if found.faults:
-                raise ExportError(f"{path}: not written, it says something else than the network: " + "; ".join(found.faults))
+                to = refused if path.exists() else told  # not beside an older file, as if about that
+                report.write_json(to, {"file": str(path), "is_written": False, **found.as_tree()})
+                faults = "; ".join(found.faults)
+                raise ExportError(f"{path}: not written, it says something else than the network: {faults} (report: {to})")
             for file in sorted(Path(folder).iterdir()):  # .bin before .xml
                 file.replace(path.with_name(file.name))
+            report.write_json(told, {"file": str(path), "is_written": True, **found.as_tree()})
+            refused.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     return found

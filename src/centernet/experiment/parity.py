@@ -116,11 +116,22 @@ class Parity:
             found.append("without a validation set only that can be judged: --data_dir lets AP decide (--max-drop)")
         return found + ([] if self.ap is None else self.ap.faults(self.max_drop))
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a file without faults is not proved to be, in words."""
+        found = []
+        if self.precision == "int8" and self.ap is None:
+            found.append("int8: not proved without a data set; give --data_dir DIR, whose validation split measures AP (--max-drop)")
+        if all(row.not_run for row in self.differences):
+            found.append("not compared: no runtime here runs the file")
+        return found
+
     def as_tree(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """For a JSON file; `passed` is null where nothing here runs the file."""
         tree = asdict(self)
         del tree["limits"]
-        return {**tree, "tolerance": asdict(self.tolerance), "faults": self.faults, "passed": not self.faults}
+        passed = None if all(row.not_run for row in self.differences) and self.ap is None else not self.faults
+        return {**tree, "tolerance": asdict(self.tolerance), "faults": self.faults, "warnings": self.warnings, "passed": passed}
 
 
 def check(assembly: Assembly, path: Path, options: ExportOptions, evidence: Evidence, *, known_as: Path | None = None) -> Parity:
@@ -206,12 +217,16 @@ def table(parity: Parity) -> str:
         numbers = "  ".join(f"{'-' if value is None else f'{value:.2g}':>8}" for value in (row.maps, row.boxes, row.scores))
         lines.append(start + (f"not run: {row.not_run}" if row.not_run else f"{numbers}  {row.apart} of {row.compared}"))
     tolerance = parity.tolerance
-    limits = "  ".join(f"{'-' if math.isinf(value) else f'{value:g}':>8}" for value in (tolerance.maps, tolerance.boxes, tolerance.scores))
-    lines.append(f"{'allowed':<{width}}  {'':<9}  {limits}  {tolerance.apart:.0%}")
+    if math.isinf(tolerance.maps):
+        lines.append(f"allowed: whatever keeps AP, which may fall by {parity.max_drop:g} points (--max-drop)")
+    else:
+        limits = "  ".join(f"{value:>8g}" for value in (tolerance.maps, tolerance.boxes, tolerance.scores))
+        lines.append(f"{'allowed':<{width}}  {'':<9}  {limits}  {tolerance.apart:.0%}")
     if parity.ap is None:
         lines.append("AP: not measured; give a validation set with --data_dir")
     else:
         lines += parity.ap.lines(parity.max_drop)
+    lines += [f"warning: {text}" for text in parity.warnings]
     return "\n".join(lines)
 
 
