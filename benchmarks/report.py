@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Claim:
-    """A number the README claims: `value` must be at least, or at most, `aim`."""
+    """A number the README claims: `value` must be at least, or at most, `aim`; NaN where it could not be measured."""
 
     name: str
     value: float
@@ -29,7 +30,8 @@ class Claim:
 
     def line(self) -> str:
         """The claim as one line of JSON."""
-        return json.dumps({"name": self.name, "value": round(self.value, 4), "aim": self.aim, "ok": self.ok, "unit": self.unit})
+        value = None if math.isnan(self.value) else round(self.value, 4)
+        return json.dumps({"name": self.name, "value": value, "aim": self.aim, "ok": self.ok, "unit": self.unit})
 
 
 def finish(*claims: Claim) -> int:

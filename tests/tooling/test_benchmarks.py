@@ -61,3 +61,37 @@ def test_without_its_data_set_ap_in_other_precisions_is_skipped_in_one_line(tmp_
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == [f"skipped: no data set in {tmp_path / 'missing'}; name its folder with --data_dir"]
+
+
+@pytest.fixture
+def inference(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """benchmarks/inference.py, which finds the modules beside it."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("inference")
+
+
+def test_what_cannot_be_measured_is_no_claim_that_holds(report: ModuleType) -> None:
+    claim = report.Claim("name", math.nan, 0.15, "ratio", at_least=False)
+    assert json.loads(claim.line()) == {"name": "name", "value": None, "aim": 0.15, "ok": False, "unit": "ratio"}
+
+
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        ([-0.0504, -0.0503, -0.0505], "the rest took -50.4 ms, and nothing takes less than none"),
+        ([0.0, 0.0, 0.0], "the rest took 0.0 ms"),
+        ([-0.2, 0.003, 0.2], "the rest is 3.0 ms, give or take"),
+    ],
+)
+def test_a_cost_that_cannot_be_is_not_measured(
+    inference: ModuleType, capsys: pytest.CaptureFixture[str], rest: list[float], reason: str
+) -> None:
+    claim = inference.overhead([0.15] * 3, [0.001] * 3, rest)
+    assert not claim.ok
+    assert f"inference_rest_over_network: not measurable: {reason}" in capsys.readouterr().out
+
+
+def test_a_cost_is_the_median_of_what_was_measured_together(inference: ModuleType) -> None:
+    claim = inference.overhead([0.15] * 3, [0.001] * 3, [0.003, 0.004, 0.5])
+    assert claim.value == pytest.approx(0.004 / 0.15)
+    assert claim.ok
