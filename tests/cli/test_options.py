@@ -162,7 +162,7 @@ def test_an_error_names_the_option_as_it_was_typed() -> None:
 def test_a_value_that_an_option_takes_is_one_that_its_key_takes(option: options.Option) -> None:
     """So that an error names what was typed, not the key it would have been written to."""
     num_taken = 0
-    for text in ("-1", "-0.1", "0", "0.5", "1", "1.5", "7", "181", "200", "nan", "inf", "-inf", "", "x", "0,1", "0.5,1"):
+    for text in ("-1", "-0.1", "0", "0.5", "1", "1.5", "7", "181", "200", "nan", "inf", "-inf", "", "x", "0,1", "0.5,1", "2h"):
         try:
             value = option.parse(text)
         except ArgumentTypeError:

@@ -18,8 +18,8 @@ from centernet.engine.communicator import Single
 from centernet.errors import ConfigError, DataError
 from centernet.experiment.assembly import assemble
 from centernet.experiment.batches import global_batch, load, open_splits
+from centernet.experiment.held_out import validation_losses
 from centernet.experiment.schema import ExperimentConfig, TrainConfig
-from centernet.experiment.train import _validation_losses
 
 
 def experiment(root: Path, **data: Any) -> ExperimentConfig:
@@ -98,7 +98,7 @@ def test_the_held_out_loss_is_that_of_the_images_that_can_be_read(tmp_path: Path
 
     def measured(indices: list[int]) -> dict[str, float]:
         data = load(config, assembly, training, Part(validation, indices), Single())  # type: ignore[arg-type]
-        return _validation_losses(assembly, data, Single())()
+        return validation_losses(assembly, data, Single())()
 
     with assembly.network.parameter_scope():
         expected = measured([0, 2, 3])

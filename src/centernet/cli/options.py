@@ -124,6 +124,13 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--seed",), "seed of initial values, order and augmentation", TRAIN, "train.seed", values.from_zero),
     Option(("--num_epochs", "--epochs"), "number of epochs", TRAIN, "train.epochs", values.positive),
     Option(
+        ("--budget",),
+        "a time such as 2h or 45m instead of epochs: measures a few steps, then chooses them",
+        TRAIN,
+        "train.budget",
+        values.duration,
+    ),
+    Option(
         ("--batch_size",),
         "images per process (with --exp_id or --master_batch: of all); test, demo: images (or tiles) the network sees at once",
         RUNNING,

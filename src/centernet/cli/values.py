@@ -93,6 +93,14 @@ def epochs(text: str) -> list[int]:
     return _read(text, lambda text: [int(part) for part in text.split(",")], expected, lambda found: min(found) >= 0)
 
 
+def duration(text: str) -> str:
+    """A time such as 2h, as it is written."""
+    from centernet.experiment.budget import budget_seconds  # here: --help must not wait for what it imports
+
+    _read(text, budget_seconds, "a time such as 2h, 1h30m, 90m or 45s")
+    return text
+
+
 def gpu_ids(text: str) -> list[int]:
     """`0,1` as a list of device numbers; -1 is none."""
     expected = "numbers of devices with commas between, such as 0,1, or -1 for none"
@@ -151,5 +159,6 @@ METAVARS: dict[Callable[[str], Any], str] = {
     scales: "X,Y,...",
     **dict.fromkeys((epochs, gpu_ids), "N,M,..."),
     words: "A,B,...",
+    duration: "TIME",
     thresholds: "X|NAME=X,...",
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from centernet.data.augment import AugmentConfig
 from centernet.data.image_cache import CacheConfig, CacheSection
+from centernet.engine.budget import seconds_of
 from centernet.engine.early_stopping import EarlyStoppingConfig
 from centernet.engine.moving_average import MovingAverageConfig
 from centernet.engine.precision import LossScalingConfig
@@ -17,6 +18,12 @@ from centernet.engine.solver import SolverConfig
 from centernet.errors import STRICT
 from centernet.geometry.nms import SoftNms
 from centernet.plugins import plugin_config
+
+
+def _duration(text: str) -> str:
+    seconds_of(text)
+    return text
+
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -100,6 +107,8 @@ class DistributedConfig:
 class TrainConfig:
     """How to train.
 
+    budget: a time such as 2h, 1h30m or 45m instead of `epochs`: a few steps and a look at the held-out images are measured, then
+    the number of epochs is chosen, and the schedule made for `epochs` is stretched to it.
     batch_size: images that go through a process's network at once; global_batch_size: of one step over all processes; exactly
     one is given. accumulate: times each process does so in one step; it multiplies the global batch of a given batch_size, and
     divides what a given global_batch_size leaves for a process.
@@ -115,6 +124,7 @@ class TrainConfig:
     """
 
     epochs: Positive = 140
+    budget: Annotated[str, AfterValidator(_duration)] | None = None
     batch_size: Positive | None = None
     global_batch_size: Positive | None = None
     accumulate: Positive = 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
 import nnabla as nn
-from tqdm import tqdm
 
 from centernet import config as configuration
 from centernet import plugins
@@ -18,12 +19,12 @@ from centernet.engine import checkpoint as checkpoints
 from centernet.engine import communicator as communicators
 from centernet.engine import launcher
 from centernet.engine.batch_norm import synchronised
-from centernet.engine.checkpoint import Checkpointer, Progress
+from centernet.engine.budget import Costs
+from centernet.engine.checkpoint import Checkpoint, Checkpointer
 from centernet.engine.communicator import Communicator
 from centernet.engine.context import Device, Extension, check_libraries, has_gpu_extension, resolve
 from centernet.engine.curves import Curves
 from centernet.engine.endings import ending_all
-from centernet.engine.evaluation import mean_losses
 from centernet.engine.monitors import CsvFile, SeriesFiles
 from centernet.engine.moving_average import MovingAverage
 from centernet.engine.precision import LossScaler
@@ -31,15 +32,15 @@ from centernet.engine.progress import ProgressBar
 from centernet.engine.reports import MemoryReport, TypesReport
 from centernet.engine.schedule import for_global_batch, learning_rate
 from centernet.engine.solver import Solver
-from centernet.engine.step import TrainStep, ValidationStep
+from centernet.engine.step import TrainStep
 from centernet.engine.trainer import Monitor, Trainer
 from centernet.errors import ConfigError, DeviceError
-from centernet.experiment import evaluate, report
+from centernet.experiment import held_out
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.backbone_file import begin_with_backbone
 from centernet.experiment.batches import Data, load, open_splits
+from centernet.experiment.budget import measure, within_budget
 from centernet.experiment.checkpoints import parameters_for
-from centernet.experiment.detector import detector, options_of
 from centernet.experiment.fine_tune import begin_with, frozen_names, plan, stages_of
 from centernet.experiment.inference_graph import Machine
 from centernet.experiment.output import default_folder, output_folder
@@ -47,6 +48,7 @@ from centernet.experiment.schema import ExperimentConfig
 from centernet.weights import published
 
 LOG = logging.getLogger(__name__)
+MEASURING = 3600.0  # seconds that a first look at all held-out images may take
 CHECKPOINTS, MONITORS = "checkpoints", "tmp.monitor"  # below the output folder, as the predecessor names them
 
 
@@ -125,12 +127,16 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
     with output_folder(folder), assembly.network.parameter_scope(), closing(data):
         network_start = _initialise(config, assembly, start) if communicator.rank == 0 else ""  # who gives all others his parameters
         step = _step(config, assembly, communicator, frozen)
-        progress = _resume(folder, start, step, data) if start.resume_from else Progress()
+        found = _resume(folder, start, step, data) if start.resume_from else None
+        config, plan_facts, chosen = within_budget(
+            config, resumed=found.facts if found else None, measured=lambda: _measured(config, assembly, data, frozen, place)
+        )
+        data.train_loader.epochs = config.train.epochs
         if communicator.rank == 0:
             configuration.write_yaml(configuration.to_tree(config), folder / "config.yaml")
-            _announce(config, assembly, data, place, [network_start, *parts, f"output: {folder}"])
-        trainer = _trainer(config, assembly, data, step, folder, place)
-        result = trainer.fit(progress)
+            _announce(config, assembly, data, place, [network_start, *parts, *chosen, f"output: {folder}"])
+        trainer = _trainer(config, assembly, data, step, folder, place, plan_facts)
+        result = trainer.fit(found.progress if found else None)
         data.tell_losses(communicator)
     return result.exit_code
 
@@ -177,7 +183,26 @@ def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicat
     )
 
 
-def _resume(folder: Path, start: Start, step: TrainStep, data: Data) -> Progress:
+def _measured(config: ExperimentConfig, assembly: Assembly, data: Data, frozen: Collection[str], place: Place) -> tuple[Costs, float]:
+    """What a step and a look at the held-out images take, and how long it took to find out; with a step and a graph of its own."""
+    began, communicator = perf_counter(), place.communicator
+    if communicator.rank == 0:
+        print(f"budget {config.train.budget}: measuring how long a step takes", flush=True)
+    validations: list[Callable[[], object]] = []
+    if config.train.validate_losses:
+        validations.append(held_out.validation_losses(assembly, data, communicator))
+    if config.train.validate_ap:
+        metrics = held_out.metrics(config, assembly, data, communicator, place.machine, is_told=False)
+        validations.append(lambda: metrics(0))
+    with communicator.doing("measuring how long training takes", extra=MEASURING):
+        step = _step(config, assembly, communicator, frozen)
+        costs = measure(config, step=step, parameters=assembly.network.parameters(), loader=data.train_loader, validations=validations)
+    del step
+    gc.collect()  # the memory of its graph
+    return costs, communicator.broadcast(perf_counter() - began)
+
+
+def _resume(folder: Path, start: Start, step: TrainStep, data: Data) -> Checkpoint:
     assert start.resume_from is not None
     is_reader = step.communicator.rank == 0  # other machines need not see the folder
     found = step.communicator.broadcast(checkpoints.load(folder / CHECKPOINTS, start.resume_from) if is_reader else None)
@@ -189,10 +214,12 @@ def _resume(folder: Path, start: Start, step: TrainStep, data: Data) -> Progress
             f"{found.path}: stopped inside an epoch of global batches of {batch}, so it goes on only with that; "
             f"found {data.train_loader.global_batch} (batch size times processes)"
         )
-    return found.progress
+    return found
 
 
-def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: TrainStep, folder: Path, place: Place) -> Trainer:
+def _trainer(
+    config: ExperimentConfig, assembly: Assembly, data: Data, step: TrainStep, folder: Path, place: Place, facts: Mapping[str, Any]
+) -> Trainer:
     settings = config.train
     length = data.train_loader.batches_per_epoch
     schedule = for_global_batch(settings.schedule, data.train_loader.global_batch)
@@ -209,12 +236,12 @@ def _trainer(config: ExperimentConfig, assembly: Assembly, data: Data, step: Tra
         checkpointer=Checkpointer(
             folder / CHECKPOINTS,
             description=assembly.description.to_tree(),
-            facts={"seed": settings.seed, "global_batch": data.train_loader.global_batch},
+            facts={"seed": settings.seed, "global_batch": data.train_loader.global_batch, **facts},
             keep_states=settings.keep_states,
         ),
         monitors=_monitors(config, assembly, step, folder, length, place) if place.communicator.rank == 0 else (),
-        validation_losses=_validation_losses(assembly, data, place.communicator) if settings.validate_losses else None,
-        metrics=_metrics(config, assembly, data, place) if settings.validate_ap else None,
+        validation_losses=held_out.validation_losses(assembly, data, place.communicator) if settings.validate_losses else None,
+        metrics=held_out.metrics(config, assembly, data, place.communicator, place.machine) if settings.validate_ap else None,
         validate_every=settings.validate_every,
         save_every=settings.save_every,
         data_seconds=config.data.sample_seconds,
@@ -235,43 +262,6 @@ def _monitors(
         TypesReport(step, folder / "function_types.csv"),
         MemoryReport(is_gpu=place.device.is_gpu),
     ]
-
-
-def _validation_losses(assembly: Assembly, data: Data, communicator: Communicator) -> Callable[[], dict[str, float]]:
-    step = ValidationStep(
-        lambda inputs: assembly.losses(inputs, training=False),
-        loss_weights=assembly.task.loss_weights,
-        communicator=communicator,
-        counts=assembly.task.counts,
-    )
-
-    def measure() -> dict[str, float]:
-        with data.validation_loader as loader:  # its workers would only take memory until the next time
-            return mean_losses((step.run(part.arrays), round(communicator.sum([len(part.names)])[0])) for part in loader.epoch(0))
-
-    return measure
-
-
-def _metrics(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place) -> Callable[[int], dict[str, float]]:
-    options = options_of(config.test)
-
-    def measure(epoch: int) -> dict[str, float]:
-        metric = evaluate.metric_for(assembly.task, data.validation, config.data)
-        current = detector(assembly, place.machine, options)
-        found = evaluate.evaluate(
-            current,
-            data.validation,
-            metric,
-            place.communicator,
-            on_bad_image=config.data.on_bad_image,
-            sample_seconds=config.data.sample_seconds,
-        )
-        if place.communicator.rank == 0:
-            protocol = report.protocol_text(current, metric=evaluate.protocol_of(config.data), num_images=len(data.validation))
-            tqdm.write(f"epoch {epoch + 1}/{config.train.epochs}: AP with {report.protocol_line(protocol)}", file=sys.stderr)
-        return {name: value for name, value in found.items() if isinstance(value, float)}
-
-    return measure
 
 
 def _announce(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place, more: Sequence[str]) -> None:
