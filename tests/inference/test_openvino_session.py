@@ -3,13 +3,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import numpy as np
 import openvino
+import openvino.opset13 as ops
 import pytest
 
-from centernet.errors import DeviceError
+from centernet.errors import ConfigError, DeviceError
 from centernet.inference import openvino_session as sessions
 from centernet.inference.openvino_session import OpenVinoSession, fastest_precision, has_amx
 from centernet.inference.session import NnablaSession
@@ -158,3 +160,17 @@ def test_a_system_without_cpuinfo_has_no_amx(monkeypatch) -> None:
 
     monkeypatch.setattr(sessions.Path, "read_text", missing)
     assert not has_amx()
+
+
+def test_damaged_weights_are_named_and_the_format_is_openvinos(tmp_path: Path) -> None:
+    source = ops.parameter([1, 4], np.float32)
+    model = openvino.Model([ops.matmul(source, np.eye(4, dtype=np.float32), False, False)], [source], "one")
+    path = tmp_path / "one.xml"
+    openvino.save_model(model, path, compress_to_fp16=False)
+    path.with_suffix(".bin").write_bytes(b"1234")
+    with pytest.raises(ConfigError) as caught:
+        OpenVinoSession(path)
+    assert str(caught.value).startswith(
+        f"{path}: cannot be read as OpenVINO's format together with its weights in {tmp_path / 'one.bin'}: "
+    )
+    assert "ONNX" not in str(caught.value)

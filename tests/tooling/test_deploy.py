@@ -56,13 +56,13 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(*words: object, folder: Path) -> str:
-    """A program in a process of its own that cannot import this package."""
+def run(*words: object, folder: Path, code: int = 0) -> str:
+    """What a program says in a process of its own that cannot import this package: to stderr where it ends with an error."""
     (folder / "centernet.py").write_text("raise ImportError('a deployed program must not need this package')\n")
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True, check=False, timeout=240)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    return ended.stdout if code == 0 else ended.stderr
 
 
 def test_every_runtime_has_its_program() -> None:
@@ -83,6 +83,56 @@ def test_a_program_finds_what_the_package_finds(name: str, assembly: Assembly, p
     numbers = np.array([[float(number) for number in line[1:]] for line in found])
     np.testing.assert_allclose(numbers[:, 0], expected.scores, atol=2e-4)
     np.testing.assert_allclose(numbers[:, 1:], expected.boxes, atol=0.02)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_program_says_in_a_sentence_what_it_cannot_use(name: str, assembly: Assembly, picture: Path, tmp_path: Path) -> None:
+    program, model = tmp_path / f"{name}.py", tmp_path / f"model{SUFFIXES[FORMATS[name]]}"
+    program.write_text(PROGRAMS[name])
+    export(assembly, model, format=FORMATS[name])
+    missing = tmp_path / "missing.png"
+    for words, sentence in (
+        ((model, missing), f"{missing}: there is no such file"),
+        ((model, picture), f"{model}: holds raw heads; this program is for files exported with --decode"),
+    ):
+        assert run(sys.executable, program, *words, folder=tmp_path, code=1).splitlines()[-1] == sentence
+    assert "Traceback" not in run(sys.executable, program, model, picture, folder=tmp_path, code=1)
+
+
+def test_an_image_that_is_none_ends_in_a_sentence(assembly: Assembly, tmp_path: Path) -> None:
+    program, model, text = tmp_path / "detect.py", tmp_path / "model.onnx", tmp_path / "text.png"
+    program.write_text(PROGRAMS["detect_onnxruntime"])
+    text.write_text("no image")
+    export(assembly, model, format="onnx", decode=True, k=3)
+    assert run(sys.executable, program, model, text, folder=tmp_path, code=1).splitlines()[-1] == f"{text}: cannot be read as an image"
+
+
+@pytest.mark.parametrize("decode", [True, False], ids=["decode", "raw"])
+def test_names_types_and_shapes_are_those_of_the_page(assembly: Assembly, tmp_path: Path, decode: bool) -> None:
+    column = 1 if decode else 2
+    table = re.search(r"^\| \| with `--decode` \| without \|\n\|[-|]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    assert table is not None
+    cells = [line.strip("| ").split(" | ")[-3 + column :][0] for line in table[1].replace("| | ", "| same | ").splitlines()]
+    sizes = {"B": 2, "K": 5, "C": 20, "H": SIZE[0], "W": SIZE[1], "H/s": SIZE[0] // 4, "W/s": SIZE[1] // 4}
+    told = {}
+    for cell in cells:
+        name, dtype, shape = re.match(r"`(\w+)`.*?, (\w+) \(([^)]*)\)", cell).groups()  # type: ignore[union-attr]
+        told[name] = (dtype, tuple(sizes.get(axis) or int(axis) for axis in shape.split(", ")))
+    import onnxruntime
+    import openvino
+
+    (name, (dtype, shape)), *outputs = told.items()
+    image = np.zeros(shape, dtype)
+    export(assembly, tmp_path / "a.onnx", format="onnx", decode=decode, k=5)
+    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
+    assert [entry.name for entry in session.get_inputs()] == [name]
+    names = [output.name for output in session.get_outputs()]
+    by_onnx = dict(zip(names, session.run(names, {name: image}), strict=True))
+    export(assembly, tmp_path / "a.xml", format="openvino", decode=decode, k=5)
+    found = openvino.compile_model(str(tmp_path / "a.xml"), "CPU")({name: image})
+    by_openvino = {output.get_any_name(): array for output, array in found.items()}
+    for arrays in (by_onnx, by_openvino):
+        assert {key: (str(array.dtype), array.shape) for key, array in arrays.items()} == dict(outputs)
 
 
 @pytest.fixture

@@ -108,8 +108,14 @@ class OpenVinoSession:
         try:
             return self._core.read_model(model if isinstance(model, bytes) else os.fspath(model))
         except RuntimeError as error:
-            what = "the model" if isinstance(model, bytes) else os.fspath(model)
-            raise ConfigError(f"{what}: cannot be read as ONNX: {str(error).strip().splitlines()[-1]}") from error
+            what, said = "the model" if isinstance(model, bytes) else os.fspath(model), str(error).strip().splitlines()[-1]
+            if what.endswith(".xml"):
+                weights = Path(what).with_suffix(".bin")
+                raise ConfigError(
+                    f"{what}: cannot be read as OpenVINO's format together with its weights in {weights}: {said} "
+                    "Expected the two files of one export; copy or export both again"
+                ) from error
+            raise ConfigError(f"{what}: cannot be read as ONNX: {said}") from error
 
     def _make(self, shape: Shape) -> tuple[SimpleQueue[Any], list[str]]:
         """Requests that are free, and the names of their outputs."""
