@@ -169,3 +169,8 @@ def test_of_two_graphs_of_one_name_it_is_the_checkpoints(
     official = origin_of(shapes_of("dlav0_ida_34", HEADS["ctdet"]), source="x.pth")
     assert completed(typed, official, source="x.pth").words["arch"] == "dlav0_ida_34"
     assert completed(typed, origin(HEADS["ctdet"]), source="x.pth").words["arch"] == "dlav0_34"
+
+
+def test_where_classes_have_no_names_the_option_of_convert_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"what its 5 classes are; .* in `convert` also --classes A,B"):
+        completed(Choice(), origin({**HEADS["ctdet"], "hm": 5}), source="x.pth")

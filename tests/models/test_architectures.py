@@ -63,6 +63,11 @@ def test_a_pair_without_a_name_is_not_found() -> None:
     [
         ("resdcn_19", "did you mean 'resdcn_18'"),
         ("dla34", "did you mean 'dla_34'"),
+        ("dla_60", "did you mean 'dla_34'"),
+        ("res_20", "did you mean 'res_18'"),
+        ("res_100", "did you mean 'res_101'"),
+        ("RESDCN_18", "did you mean 'resdcn_18'"),
+        ("Res_18", "did you mean 'res_18'"),
         ("hourglas", "did you mean 'hourglass'"),
         ("mobilenet_v3", "did you mean 'mobilenet_v3_large'"),
         ("yolo", "known: dla, dla_plain, dlav0, dlav0_ida, hourglass, mobilenet_v2"),

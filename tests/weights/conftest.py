@@ -14,7 +14,8 @@ class FileServer(ThreadingHTTPServer):
     """Serves `files` (path → bytes), and does what `script` says, one entry for each request.
 
     An entry may have: status; cut: bytes after which the connection ends; ignores_range; headers: more of them;
-    then: the file's bytes from the next request on. seen: each request's headers.
+    then: the file's bytes from the next request on; stalls: nothing more comes after a cut until `resumed` is set.
+    seen: each request's headers.
     """
 
     daemon_threads = True
@@ -26,6 +27,7 @@ class FileServer(ThreadingHTTPServer):
         self.script: list[dict[str, Any]] = []
         self.headers: dict[str, str] = {}
         self.seen: list[dict[str, str]] = []
+        self.resumed = threading.Event()
 
 
 class FileHandler(BaseHTTPRequestHandler):
@@ -50,6 +52,9 @@ class FileHandler(BaseHTTPRequestHandler):
         self.end_headers()
         server.files[self.path] = step.get("then", content)
         self.wfile.write(content[start : start + step.get("cut", len(content))])
+        if step.get("stalls"):
+            self.wfile.flush()
+            server.resumed.wait()
 
     def _start(self, headers: dict[str, str]) -> int:
         """Where the answer begins; from the start where the file is not the one that the client has a part of."""
@@ -71,4 +76,5 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     with FileServer() as started:
         threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield started
+        started.resumed.set()
         started.shutdown()

@@ -85,6 +85,25 @@ def test_a_download_that_was_stopped_goes_on_in_the_next_run(server: Any, target
     assert size_of_part(target) is None
 
 
+def test_what_arrived_before_a_server_stalls_is_on_the_disk(server: Any, target: Path) -> None:
+    server.script = [{"cut": 1000, "stalls": True}]
+    sizes: list[int | None] = []
+
+    def look(done: int, total: int | None) -> None:
+        sizes.append(size_of_part(target))
+        if done == 1000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(server, target, progress=look)
+    assert sizes[-1] == 1000
+    server.resumed.set()
+    assert size_of_part(target) == 1000
+    assert get(server, target)
+    assert server.seen[1]["Range"] == "bytes=1000-"
+    assert target.read_bytes() == CONTENT
+
+
 def test_a_server_that_ignores_the_range_sends_all_again(server: Any, target: Path) -> None:
     server.script = [{"cut": 100_000}, {"ignores_range": True}]
     assert get(server, target)

@@ -129,6 +129,14 @@ def test_a_name_stands_for_its_file_where_a_file_is_expected(tmp_path: Path) -> 
     assert published.resolve("resnet_18_coco_fp", folder=tmp_path) == path
 
 
+def test_a_file_that_is_not_the_one_of_first_use_is_not_used_by_its_name(zoo: Any) -> None:
+    path, _ = get()
+    assert published.resolve(NAME) == path
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(WeightsError, match=r"resnet18_nchw_imagenet\.h5: its SHA-256 is \w+, but at first use it was \w+ \(.*SHA256SUMS\)"):
+        published.resolve(NAME)
+
+
 def test_the_command_downloads_and_says_where_to(zoo: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run("weights", ["get", NAME]) == 0
     assert capsys.readouterr().out == f"wrote weights/backbone/{NAME}.h5\n"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from centernet.errors import WeightsError
+from centernet.weights import torch_pickle
 from centernet.weights.torch_file import EXPANDED_LIMIT, WRAPPERS, read_torch, read_torch_shapes
 
 KERNEL = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
@@ -102,6 +103,17 @@ def test_the_first_pickle_of_a_file_is_as_safe_as_the_others(tmp_path: Path) -> 
     (tmp_path / "m.pth").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(WeightsError, match=r"refused: its pickle asks for 'builtins\.eval'"):
         read_torch(tmp_path / "m.pth")
+
+
+def test_a_file_cannot_change_how_the_next_one_is_read(tmp_path: Path, write_torch: Any, tensor: Any) -> None:
+    """BUILD sets attributes of whatever is on the pickle's stack: it must not be ours."""
+    for name, attribute in ((b"torch\nFloatStorage", b"code"), (b"torch._utils\n_rebuild_tensor_v2", b"mark")):
+        key = b"X" + len(attribute).to_bytes(4, "little") + attribute
+        (tmp_path / "bad.pth").write_bytes(b"\x80\x02c" + name + b"\n}" + key + b"X\x02\x00\x00\x00f8sb.")
+        with pytest.raises(WeightsError, match="magic number"):
+            read_torch(tmp_path / "bad.pth")
+    assert torch_pickle.STORAGES["FloatStorage"].code == "f4"
+    assert not hasattr(torch_pickle.ALLOWED["torch._utils", "_rebuild_tensor_v2"], "mark")
 
 
 def test_a_name_with_dots_does_not_reach_into_what_is_allowed(tmp_path: Path) -> None:
@@ -195,3 +207,46 @@ def test_of_several_state_dicts_the_plain_one_is_taken_and_that_is_said(
             assert len(read_torch(tmp_path / "m.pth")) == 2
             read_torch_shapes(tmp_path / "m.pth")
         assert caplog.messages == [f"{tmp_path / 'm.pth'}: has parameters as '{own}', '{average}': '{own}' is taken"]
+
+
+@pytest.mark.parametrize("write_torch", ["zip"], indirect=True)
+def test_a_zip_without_its_end_is_said_to_be_cut_off(tmp_path: Path, tensor: Any, write_torch: Any) -> None:
+    write_torch(tmp_path / "m.pth", state(tensor))
+    content = (tmp_path / "m.pth").read_bytes()
+    (tmp_path / "m.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(
+        WeightsError, match=r"m\.pth: not a PyTorch checkpoint, or a damaged one \(\d+ bytes\): cut off: the table of contents"
+    ):
+        read_torch(tmp_path / "m.pth")
+
+
+def test_numpys_scalars_and_types_of_numbers_beside_the_state_dict_are_passed_over(
+    tmp_path: Path, write_torch: Any, tensor: Any, torch_name: Any
+) -> None:
+    content = {
+        "best": np.float64(0.5),
+        "count": np.int64(3),
+        "bytes": b"\x00\xff",
+        "dtype": torch_name("torch", "float32", None),
+        "state_dict": state(tensor),
+    }
+    write_torch(tmp_path / "m.pth", content)
+    assert len(read_torch(tmp_path / "m.pth")) == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("_codecs", "decode"),
+        ("codecs", "encode"),
+        ("numpy", "load"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("torch", "float32.__class__"),
+    ],
+)
+def test_what_is_like_an_inert_value_is_refused(
+    module: str, name: str, tmp_path: Path, write_torch: Any, tensor: Any, torch_name: Any
+) -> None:
+    write_torch(tmp_path / "m.pth", {"state_dict": state(tensor), "x": torch_name(module, name, ("x",))})
+    with pytest.raises(WeightsError, match=rf"refused: its pickle asks for '{module}\.{name}'"):
+        read_torch(tmp_path / "m.pth")

@@ -138,3 +138,11 @@ def test_prefixes_in_any_order_are_taken_off(prefix: str) -> None:
 
 def test_two_keys_never_become_one() -> None:
     assert list(plain({"module.a": KERNEL, "a": KERNEL})) == ["module.a", "a"]
+
+
+def test_numbers_that_are_none_are_warned_of_by_key(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        take(STATE)
+        assert caplog.messages == []
+        take({**STATE, "b.running_var": np.array([1.0, np.nan])})
+    assert caplog.messages == ["m.pth: NaN or infinite numbers in 1 of its layers: b.running_var"]

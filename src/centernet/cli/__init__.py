@@ -18,7 +18,7 @@ COMMANDS = {
     "test": ("test", "measure a detector's average precision"),
     "demo": ("demo", "detect in images, folders or a video, and draw"),
     "export": ("export", "write a detector as .nnp, .onnx or for OpenVINO, and prove it"),
-    "convert": ("convert", "change a parameter file's layout or input channels"),
+    "convert": ("convert", "turn a PyTorch checkpoint into a parameter file; change one's layout or input channels"),
     "data": ("data", "make an experiment of a folder, check a data set, draw what a training is fed with"),
     "weights": ("weights", "list and download the published parameter files"),
     "models": ("models", "list the networks: cost, weights, licence, published AP"),

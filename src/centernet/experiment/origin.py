@@ -50,7 +50,9 @@ OTHER_TASKS: dict[str, tuple[Tree, list[int]]] = {
     "dep": (KITTI, [384, 1280]),
 }
 DATASETS = {80: "coco", 20: "pascal"}  # by the number of classes
-NAME_THE_CLASSES = "name them: --dataset, --data_dir DIR, --set data.dataset.classes=[A,B,...] or --train-config FILE"
+NAME_THE_CLASSES = (
+    "name them: --dataset, --data_dir DIR, --set data.dataset.classes=[A,B,...] or --train-config FILE, in `convert` also --classes A,B,..."
+)
 
 
 class UnknownNetwork(WeightsError):

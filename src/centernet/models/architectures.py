@@ -7,6 +7,7 @@ Where a backbone is put under another neck than its own, the family names the ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -121,8 +122,13 @@ def get(name: str) -> Architecture:
 
 def nearest(name: str, *more: str) -> str:
     """The end of an error text: the nearest name of an architecture or family, or of `more`; else the families with their own necks."""
+    name = name.lower()
     families = {one.family for one in ARCHITECTURES.values()}
     known = sorted({*ARCHITECTURES, *ALIASES, *families, *more})
+    numbered = re.fullmatch(r"(.+?)_?(\d+)", name)
+    if numbered and depths(numbered[1]):
+        depth = min(depths(numbered[1]), key=lambda depth: abs(depth - int(numbered[2])))
+        return f"; did you mean '{numbered[1]}_{depth}'?"
     near = [other for other in known if name and other.startswith(f"{name}_")] or get_close_matches(name, known, n=1)
     if near:
         return f"; did you mean '{near[0]}'?"

@@ -175,11 +175,11 @@ def _attempt(url: str, file: IO[bytes], facts: Path, progress: Progress, timeout
     with response:
         done, total = _begin(response, file, done, known)
         _write_facts(facts, response, total)
-        while chunk := _read(response):
+        while (total is None or done < total) and (chunk := _read(response)):
             file.write(chunk)
+            file.flush()  # what arrived stays, whatever ends this process
             done += len(chunk)
             progress(done, total)
-        file.flush()
         if total is not None and done < total:
             raise _Again(f"the connection ended after {done} of {total} bytes")
         if total is not None and done > total:
@@ -221,8 +221,9 @@ def _begin(response: Any, file: IO[bytes], done: int, known: dict[str, Any]) -> 
 
 
 def _read(response: Any) -> bytes:
+    """What has arrived, without waiting for more; nothing at the end."""
     try:
-        chunk: bytes = response.read(CHUNK)
+        chunk: bytes = response.read1(CHUNK)
     except (OSError, HTTPException) as error:
         raise _Again(f"the connection was lost: {error or type(error).__name__}") from error
     return chunk

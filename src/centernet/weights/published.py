@@ -69,7 +69,7 @@ def resolve(text: str, *, folder: Path = FOLDER) -> Path:
     """A file that was named by its path, or a published one by its name.
 
     Raises:
-        WeightsError: it is a published one's name, and that is not downloaded.
+        WeightsError: it is a published one's name, and that is not downloaded, or not the file it was at first use.
     """
     path = Path(text).expanduser()
     if text not in PUBLISHED or path.exists():
@@ -77,6 +77,8 @@ def resolve(text: str, *, folder: Path = FOLDER) -> Path:
     path = folder / PUBLISHED[text].path
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; `{COMMAND} get {text}` downloads it")
+    if checksums.recorded(folder, PUBLISHED[text].path) is not None:
+        checksums.check(folder, PUBLISHED[text].path, checksums.digest(path), what=path)
     return path
 
 

@@ -88,8 +88,10 @@ def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, bool]]:
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (*DAMAGED, zipfile.BadZipFile) as error:
-        size = os.path.getsize(path)
-        raise WeightsError(f"{path}: not a PyTorch checkpoint, or a damaged one ({size} bytes): {error or type(error).__name__}") from error
+        size, text = os.path.getsize(path), str(error) or type(error).__name__
+        if isinstance(error, zipfile.BadZipFile) and is_zip and not zipfile.is_zipfile(path):
+            text = "cut off: the table of contents at the end of a zip file is not there"
+        raise WeightsError(f"{path}: not a PyTorch checkpoint, or a damaged one ({size} bytes): {text}") from error
 
 
 def _read_zip(stream: BinaryIO, say: Say) -> dict[str, Array]:

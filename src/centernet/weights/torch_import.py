@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,6 +17,8 @@ from centernet.weights.safetensors_file import read_safetensors, read_safetensor
 from centernet.weights.store import Array
 from centernet.weights.torch_file import read_torch, read_torch_shapes
 from centernet.weights.torch_identify import architecture
+
+LOG = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -179,6 +182,9 @@ def import_state(
         problems = "; ".join(_problems(report.mismatched, absent, surplus))
         raise WeightsError(f"{what}: not the weights of this network: {is_a}{problems}{cure}")
     values = {layer.name: np.ascontiguousarray(state[layer.key], np.float32).reshape(layer.shape) for layer in taken}
+    odd = [layer.key for layer in taken if not np.isfinite(values[layer.name]).all()]
+    if odd:
+        LOG.warning("%s: NaN or infinite numbers in %d of its layers: %s", what, len(odd), ", ".join(odd))
     return values, report
 
 

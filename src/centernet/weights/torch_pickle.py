@@ -11,7 +11,8 @@ import pickle
 import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any, BinaryIO
 
 MAX_PICKLE = 256 << 20  # bytes; the values lie outside, so a pickle of a hundred thousand tensors is far below
@@ -67,6 +68,13 @@ class StateDict(OrderedDict[str, Any]):
         """Called by the pickle's BUILD."""
 
 
+class Inert:
+    """Stands for a value beside the state dict, of which nothing is kept."""
+
+    def __setstate__(self, state: object) -> None:
+        """Called by the pickle's BUILD."""
+
+
 def load(stream: BinaryIO, storages: dict[str, StorageType] | None = None) -> object:
     """The object pickled at the stream's position, which moves to just behind it; tensors are `Tensor`.
 
@@ -103,7 +111,7 @@ class _Unpickler(pickle.Unpickler):
         found = ALLOWED.get((module, name))
         if found is None:
             raise Refused(f"{module}.{name}")
-        return found
+        return _own_copy(found)
 
     def persistent_load(self, identifier: Any) -> Storage:
         kind, storage_type, key, _, size, *view = identifier
@@ -114,6 +122,15 @@ class _Unpickler(pickle.Unpickler):
             _, first, length = view[0]
             return Storage(key=str(key), type=storage_type, size=_count(first) + _count(length), first=_count(first))
         return Storage(key=str(key), type=storage_type, size=_count(size))
+
+
+def _own_copy(found: StorageType | str | Callable[..., Any]) -> Any:
+    """The same for one pickle alone: its operation BUILD can set attributes of what it is given."""
+    if isinstance(found, StorageType):
+        return replace(found)
+    if isinstance(found, FunctionType):
+        return lambda *arguments: found(*arguments)
+    return found
 
 
 def _tensor(storage: object, offset: object, shape: object, strides: object, *rest: object) -> Tensor:
@@ -137,6 +154,17 @@ def _device(*names: object) -> str:
     return ":".join(map(str, names))
 
 
+def _inert(*arguments: object) -> Inert:
+    return Inert()
+
+
+def _bytes(text: object, encoding: object = "latin1") -> bytes:
+    """How Python 3 writes bytes in a pickle that Python 2 could read."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise TypeError("bytes that are not written as characters")
+    return text.encode("latin1")
+
+
 def _count(value: object) -> int:
     if not isinstance(value, int) or value < 0:
         raise ValueError(f"found {value!r} where a count belongs")
@@ -155,7 +183,11 @@ STORAGES = {
     "ByteStorage": StorageType("u1"),
     "BoolStorage": StorageType("?"),
 }
-ALLOWED: Mapping[tuple[str, str], StorageType | Callable[..., Any]] = {
+DTYPES = (
+    *("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"),
+    *("complex64", "complex128", "quint8", "qint8", "qint32"),
+)
+ALLOWED: Mapping[tuple[str, str], StorageType | str | Callable[..., Any]] = {
     ("collections", "OrderedDict"): StateDict,
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
@@ -163,5 +195,11 @@ ALLOWED: Mapping[tuple[str, str], StorageType | Callable[..., Any]] = {
     ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
     ("torch", "Size"): _size,
     ("torch", "device"): _device,
+    # Values that training scripts leave beside the state dict: NumPy's scalars, PyTorch's types of numbers.
+    ("_codecs", "encode"): _bytes,
+    ("numpy", "dtype"): _inert,
+    ("numpy.core.multiarray", "scalar"): _inert,
+    ("numpy._core.multiarray", "scalar"): _inert,
+    **{("torch", name): f"torch.{name}" for name in DTYPES},
     **{(module, name): storage for module in ("torch", "torch.cuda") for name, storage in STORAGES.items()},
 }
