@@ -131,7 +131,7 @@ def _merged(seen: Seen, windows: Array, image_hw: tuple[int, int], margin: float
     known, pieces = _without_duplicates(seen.select(~is_cut).by_score()), seen.select(is_cut)
     everything = np.ones(len(known.scores), bool)
     is_known = [_is_seen_of_any(pieces, i, known, everything) for i in range(len(pieces.scores))]
-    whole, single = joined(pieces.select(~np.array(is_known, bool)), margin)
+    whole, single = joined(pieces.select(~np.array(is_known, bool)), seen, windows, margin)
     visible = clipped(single.boxes, single.windows)
     single = single.select(~_is_inside(visible, windows, image_hw, margin).any(axis=1))
     every = known.extended(whole.by_score()).extended(single.by_score())
