@@ -91,3 +91,11 @@ def test_where_losses_are_scaled_the_scale_and_skipped_steps_are_shown() -> None
     file = io.StringIO()
     train(ProgressBar(num_epochs=2, batches_per_epoch=2, interval=0.0, is_live=False, file=file))
     assert "scale" not in file.getvalue()
+
+
+def test_the_learning_rate_is_shown_to_three_digits() -> None:
+    file = io.StringIO()
+    bar = ProgressBar(num_epochs=1, batches_per_epoch=1, is_live=False, file=file)
+    bar.started(Progress())
+    bar.epoch_ended(0, {"total": 2.5}, learning_rate=1.25e-4)
+    assert "learning rate 0.000125\n" in file.getvalue()

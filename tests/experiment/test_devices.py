@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import pytest
@@ -47,3 +48,19 @@ def test_processes_that_train_together_see_the_gpus_they_may_use(monkeypatch: py
     assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
     assert devices.take([3, 1]) == 1
     assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+
+
+def test_gpus_that_one_process_leaves_idle_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    monkeypatch.setattr(devices, "LOG", logging.Logger("test", logging.INFO))
+    devices.LOG.addHandler(handler)
+    for gpus in (None, [-1], [1], [0, -1]):
+        devices.tell_unused(gpus)
+    assert lines == []
+    devices.tell_unused([0, 1])
+    assert lines == ["--gpus 0,1: one process uses one GPU at most, GPU 0; --processes 2 (or mpirun -n 2) uses all"]
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    devices.tell_unused([0, 1])
+    assert len(lines) == 1

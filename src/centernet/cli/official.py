@@ -125,6 +125,12 @@ def settle(arguments: argparse.Namespace, command: str) -> None:
         arguments.checkpoint = last_model(given["output"])
 
 
+def training_of(arguments: argparse.Namespace) -> Path | None:
+    """The output folder of the training that `--exp_id` or `--resume` mean; None where neither was typed."""
+    given = vars(arguments)
+    return given.get("output") if "exp_id" in given or "resume" in given else None
+
+
 def folder_of(exp_id: str, task: str | None) -> Path:
     """`exp/TASK/NAME`; ConfigError where the name is no folder's, or the task was not typed."""
     if task is None:

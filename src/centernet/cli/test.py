@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from centernet.cli import machine, parsing
+from centernet.cli import machine, official, parsing
 from centernet.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
@@ -93,11 +93,13 @@ class _Test:
                     print(f"wrote {file}")
 
     def _open(self, path: Path) -> tuple[Detector, ExperimentConfig]:
+        from centernet.experiment.data_folder import with_data_folder
+
         detector, config = machine.open_detector(
             path, self.arguments, precision="float32", threads=self.processes.threads_each, performance="throughput"
         )
         machine.check_k(self.arguments, detector)
-        return detector, config
+        return detector, with_data_folder(config, training=official.training_of(self.arguments))
 
     def _measure(self, path: Path, detector: Detector, config: ExperimentConfig) -> tuple[dict[str, Any], list[dict[str, object]]]:
         from centernet.experiment import evaluate, report

@@ -95,7 +95,7 @@ class ProgressBar:
         """The epoch's means on a line of their own."""
         terms = " ".join(f"{name} {value:.3f}" for name, value in losses.items() if name != "total")
         if losses:
-            self._print(f"epoch {epoch + 1}/{self._num_epochs}: loss {losses['total']:.3f} ({terms}), learning rate {learning_rate:.2g}")
+            self._print(f"epoch {epoch + 1}/{self._num_epochs}: loss {losses['total']:.3f} ({terms}), learning rate {learning_rate:.3g}")
 
     def validated(self, epoch: int, losses: Mapping[str, float], metrics: Mapping[str, float]) -> None:
         """What was measured."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from centernet.data.datasets import shapes
+
 Command = Callable[..., Any]
 SMALL = (
     *("--set", "data.dataset={name: shapes, num_train: 8, num_val: 4, image_size: 64}", "--input_res", 64),
@@ -42,6 +44,31 @@ def test_training_resuming_and_testing_by_the_experiments_name(centernet: Comman
     protocol = json.loads((folder / "results.json").read_text())["protocol"]
     assert protocol["input_size"] == "image's own, padded to a multiple of 32"
     assert list((tmp_path / "exp").iterdir()) == [tmp_path / "exp" / "ctdet"]
+
+
+@pytest.fixture
+def official_layout(tmp_path: Path) -> Path:
+    """`data/coco` in the current folder, with rendered shapes in it."""
+    folder = tmp_path / "data" / "coco"
+    shapes.render(folder, shapes.Config(num_train=8, num_val=4, image_size=64))
+    for split in ("train", "val"):
+        (folder / split).rename(folder / f"{split}2017")
+        (folder / "annotations" / f"{split}.json").rename(folder / "annotations" / f"instances_{split}2017.json")
+    return folder
+
+
+def test_data_in_the_official_layout_need_no_option(centernet: Command, official_layout: Path, tmp_path: Path) -> None:
+    small = [*SMALL[2:], "--num_workers", 0]
+    first = centernet("train", *words(TRAIN), "--num_epochs", 1, *small)
+    taken = "data: data/coco, the official system's layout in the current folder; --data_dir names another"
+    assert taken in first.err.splitlines()
+    assert "--gpus 0,1: one process uses one GPU at most, GPU 0; --processes 2 (or mpirun -n 2) uses all" in first.err.splitlines()
+    assert "learning rate 0.000125\n" in first.err
+    tested = centernet("test", *words("ctdet --exp_id X --arch resdcn_18 --keep_res --resume"))
+    assert "data: data/coco, as exp/ctdet/X/config.yaml says; --data_dir names another" in tested.err.splitlines()
+    official_layout.rename(tmp_path / "elsewhere")
+    refused = centernet("test", *words("ctdet --exp_id X --arch resdcn_18 --keep_res --resume"), code=2)
+    assert "data set 'coco': its folder is not given; use --data_dir DIR" in refused.err
 
 
 def test_a_training_that_is_not_there_leaves_nothing(centernet: Command, tmp_path: Path) -> None:
