@@ -53,12 +53,24 @@ def main(typed: Sequence[str], *, program: str) -> int:
         batch_size=given.get("batch_size", 1),
     )
     shown = ", ".join(f"{name} {score}".strip() for name, score in {selection.EVERY: selection.DEFAULT_SCORE, **lowest}.items())
+    if debug >= 2:
+        _say_what_maps_show(debug, source, is_whole=tiling is None and detector.scales == (1,))
     with output_folder(given.get("output") or default_folder(detector.description.experiment)) as folder:
         print(f"{path}: {detector.session.summary}; scores from {shown}; writing to {folder}")
         demo = Demo(detector, folder, view)
         demo.run(source)
     print(demo.summary())
     return 0
+
+
+def _say_what_maps_show(debug: int, source: Source, *, is_whole: bool) -> None:
+    """One line where pictures of maps are not what the answer comes from, or where there are none."""
+    if source.videos or source.camera is not None:
+        print(f"--debug {debug}: no effect on videos and cameras beyond --debug 1")
+    if source.images and not is_whole:
+        print(
+            f"--debug {debug}: input and maps are those of the whole image at scale 1, with what that alone finds; not of tiles and scales"
+        )
 
 
 def _source(arguments: argparse.Namespace) -> Source:

@@ -106,7 +106,10 @@ def open_detector(
         batch_size=vars(arguments).get("batch_size", config.test.batch_size),
     )
     where = machine(arguments, precision=precision, threads=threads, performance=performance)
-    return model_files.load(path, described=description, machine=where, options=how), config
+    opened = model_files.load(path, described=description, machine=where, options=how)
+    if "soft_nms_reference" in vars(arguments) and opened.suppression is None:
+        print("--soft_nms_reference: no effect without --nms or several --test_scales")
+    return opened, config
 
 
 def check_k(arguments: argparse.Namespace, detector: Detector) -> None:

@@ -98,3 +98,20 @@ def test_a_test_scale_at_which_images_are_too_large_is_said_with_the_image(
     assert said in refused("test", *model, "--data_dir", trained.data, "-o", tmp_path / "test")
     assert not (tmp_path / "test").exists()
     assert not (tmp_path / "out").exists()
+
+
+def test_the_reference_soft_nms_is_said_to_have_no_effect_where_there_is_none(trained: Any, command: Any, tmp_path: Path) -> None:
+    words = ("demo", "--checkpoint", trained.model, "--extension_module", "cpu", "--demo", trained.images / "0.png", "-o", tmp_path / "out")
+    said = "--soft_nms_reference: no effect without --nms or several --test_scales"
+    for more, is_said in (((), True), (("--nms",), False), (("--test_scales", "1,1.5"), False)):
+        ended = command(*words, "--soft_nms_reference", *more)
+        assert ended.code == 0, ended
+        assert (said in ended.out) == is_said
+
+
+def test_maps_that_do_not_show_what_was_found_are_said(trained: Any, command: Any, tmp_path: Path) -> None:
+    words = ("demo", "--checkpoint", trained.model, "--extension_module", "cpu", "--demo", trained.images / "0.png", "-o", tmp_path / "out")
+    for more, is_said in (((), False), (("--tile", 40), True), (("--test_scales", "0.5,1"), True)):
+        ended = command(*words, "--debug", 2, *more)
+        assert ended.code == 0, ended
+        assert ("--debug 2: input and maps are those of the whole image at scale 1" in ended.out) == is_said
