@@ -91,6 +91,23 @@ def test_a_gradient_beyond_half_precision_is_named_with_the_parameter_it_is_of(f
     assert "numbers, float16)" in text
 
 
+@pytest.mark.parametrize("scaling", [None, DYNAMIC])
+def test_the_layer_is_named_not_the_running_statistics_that_its_overflow_spoiled(
+    failure: Callable[..., str], scaling: LossScalingConfig | None
+) -> None:
+    text = failure(parameters={"one/conv/W": 1e38}, scaling=scaling)
+    assert "the first output that is not finite is that of Convolution 'one/conv' (" in text
+    assert "itself is not finite" not in text
+
+
+def test_running_statistics_that_are_read_are_named(toy: ModuleType) -> None:
+    toy.draw_parameters()
+    nn.get_parameters(grad_only=False)["norm/bn/var"].d = np.nan
+    step = toy.make_step(Single(), batch_stat=False)
+    with pytest.raises(NonFiniteError, match="the parameter 'norm/bn/var' itself is not finite"):
+        train(step, dict(next(toy.Loader().epoch(0)).arrays))
+
+
 def test_looking_for_it_leaves_running_statistics_alone(toy: ModuleType) -> None:
     toy.draw_parameters()
     step = toy.make_step(Single(), scaling=LossScalingConfig(dynamic=True, max_skips=0))

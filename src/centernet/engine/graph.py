@@ -59,6 +59,11 @@ class LossGraph:
         """Whether some batch normalisation updates its running statistics."""
         return any(f.info.type_name in NORMALISATIONS and f.info.args.get("batch_stat", False) for f in self.functions())
 
+    def written_statistics(self) -> list[nn.NdArray]:
+        """Running statistics that batch normalisations update; nothing that the losses depend on reads them."""
+        updating = (f for f in self.functions() if f.info.type_name in NORMALISATIONS and f.info.args.get("batch_stat", True))
+        return [variable.data for f in updating for variable in f.inputs[3:5]]
+
     def leaves(self) -> list[nn.NdArray]:
         """The data arrays of all variables that no function computes: inputs, parameters, constants."""
         return [variable.data for f in self.functions() for variable in f.inputs if variable.parent is None]

@@ -16,14 +16,18 @@ def first_overflow(graph: LossGraph, parameters: Mapping[str, nn.Variable], *, s
     """Run a fed graph forward and backward and say where inf or nan appears first; None: nowhere.
 
     It is not collective: the gradients of this process alone are looked at. They are added to those that the parameters
-    hold, which the caller clears before, and running statistics are updated once more.
+    hold, which the caller clears before, and running statistics are updated once more. Those that the graph updates are not
+    looked at: the step that went wrong has left its inf in them, and none comes from them.
 
     Args:
         parameters: the network's, by name.
         scale: what the total loss is multiplied by before backward.
     """
     layers = _Layers(parameters)
+    written = {hash(data) for data in graph.written_statistics()}
     for name, variable in {**graph.inputs, **parameters}.items():
+        if hash(variable.data) in written:
+            continue
         count = _count(variable.d)
         if count is not None:
             return f"{'the input' if name in graph.inputs else 'the parameter'} '{name}' itself is not finite ({count})"
