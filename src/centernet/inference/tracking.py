@@ -11,7 +11,6 @@ from centernet.structures import Array, Detections
 
 FARTHEST = 0.7  # 1 - intersection over union of an object's expected box and a detection, beyond which they do not belong together
 MEMORY = 0.5  # seconds for which an object that is not detected is expected back
-FRAMES_BEFORE_ID = 2  # what is detected once only gets no number
 
 
 def check_installed() -> None:
@@ -40,8 +39,8 @@ class Tracker:
         self._tracker: Any = norfair.Tracker(
             distance_function="iou",
             distance_threshold=FARTHEST,
-            hit_counter_max=max(FRAMES_BEFORE_ID, round(MEMORY * rate)),
-            initialization_delay=FRAMES_BEFORE_ID - 1,
+            hit_counter_max=max(2, round(MEMORY * rate)),
+            initialization_delay=0,  # a number from the first frame on
         )
 
     def update(self, detections: Detections) -> Array:
@@ -51,7 +50,7 @@ class Tracker:
             detections: of the frame; all of them, since every call is one frame.
 
         Returns:
-            (n,) int64: from 1 in order of appearance, the same for the same object; 0 for what has been seen only once.
+            (n,) int64: from 1 in order of appearance, the same for the same object; 0 for what Norfair gives none.
         """
         low = np.minimum(detections.boxes[:, :2], detections.boxes[:, 2:]).astype(np.float64)
         high = np.maximum(np.maximum(detections.boxes[:, :2], detections.boxes[:, 2:]), low + 1)  # Norfair wants boxes with an area
