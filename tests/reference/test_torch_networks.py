@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -18,41 +20,19 @@ import nnabla as nn
 import numpy as np
 import pytest
 
+from centernet.experiment import origin
 from centernet.models import torch_names
-from centernet.models.backbones import dla, hourglass, mobilenet_v2, mobilenet_v3, resnet, resnext, wide_resnet
-from centernet.models.heads import conv
-from centernet.models.necks import deconv, dla_up, dlav0_ida, identity, resdcn
 from centernet.models.network import Network
 from centernet.models.ops import Ops
 from centernet.models.specs import HeadSpec
-from centernet.weights.torch_identify import architecture, head_channels
+from centernet.weights.torch_identify import architecture, head_channels, hidden_channels
 from centernet.weights.torch_import import import_state
 
 pytestmark = pytest.mark.reference
 
 TOLERANCE = 1e-3  # of the standard deviation of an output
-PARTS: dict[str, tuple[Any, Any, int]] = {  # backbone, neck and hidden channels of the heads, by what `architecture` says
-    **{f"res_{n}": (resnet.Config(num_layers=n), deconv.Config(), 64) for n in (18, 101)},
-    **{f"resdcn_{n}": (resnet.Config(num_layers=n), resdcn.Config(), 64) for n in (18, 101)},
-    **{f"resnet{n}": (resnet.Config(num_layers=n), deconv.Config(), 64) for n in (18, 34, 50, 101, 152)},
-    "resnext50_32x4d": (resnext.Config(num_layers=50), deconv.Config(), 64),
-    "resnext101_32x8d": (resnext.Config(num_layers=101), deconv.Config(), 64),
-    "wide_resnet50_2": (wide_resnet.Config(num_layers=50), deconv.Config(), 64),
-    "wide_resnet101_2": (wide_resnet.Config(num_layers=101), deconv.Config(), 64),
-    "mobilenet_v2": (mobilenet_v2.Config(), deconv.Config(), 64),
-    "mobilenet_v3_small": (mobilenet_v3.Config(size="small"), deconv.Config(), 64),
-    "mobilenet_v3_large": (mobilenet_v3.Config(size="large"), deconv.Config(), 64),
-    "dla_34": (dla.Config(), dla_up.Config(), 256),
-    "dlav0_34": (dla.Config(), dlav0_ida.Config(), 256),
-    "hourglass_104": (hourglass.Config(), identity.Config(), 256),
-}
-TAPS = {  # of torchvision's networks: the golden's outputs that are our levels
-    "mobilenet_v2": ("f3", "f6", "f13", "f18"),
-    "mobilenet_v3_large": ("f3", "f6", "f12", "f16"),
-    "mobilenet_v3_small": ("f1", "f3", "f8", "f12"),
-}
-RESNET_TAPS = ("c2", "c3", "c4", "c5")
-QUICK = ("res_18_ctdet", "resdcn_18_ctdet", "dla_34_ctdet", "dlav0_34_ctdet", "resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small")
+WAITING = ("keypoint_triplets",)  # what names of networks begin with that are not built yet
+QUICK_PARAMETERS = 26_000_000  # of the networks that are run every time, one of each architecture
 SLOW_STATES = ("hourglass", "152", "101")
 GAINS = (
     (r"deconv_layers\.\d+\.weight|(proj|node)_\d\.conv\.weight", 4.0),
@@ -85,38 +65,70 @@ def gain_of(key: str, shape: tuple[int, ...]) -> float:
     return found * (1.4 if ".block." in key else 1)
 
 
+@cache
 def state_dicts(reference: Path) -> dict[str, dict[str, tuple[int, ...]]]:
     models = json.loads(gzip.decompress((reference / "torch" / "torch_state_dicts.json.gz").read_bytes()))["models"]
     return {name: {key: tuple(shape) for key, shape in keys.items()} for name, keys in models.items()}
 
 
+def index_of(reference: Path) -> dict[str, Any]:
+    """Name -> entry of every golden's network."""
+    index = json.loads((reference / "torch" / "nets_index.json").read_text())
+    return {name: entry for name, entry in index.items() if not name.startswith("_")}
+
+
 def state_of(name: str, reference: Path) -> dict[str, tuple[int, ...]]:
-    """Keys and shapes of a golden's network."""
-    states = state_dicts(reference)
-    if f"torchvision/{name}" in states:
-        return states[f"torchvision/{name}"]
-    arch, task = re.fullmatch(r"(\w+?(?:_\d+)?)_(ctdet|multi_pose|ddd)", name).groups()  # type: ignore[union-attr]
-    return states[f"xy/{arch}/{task}_coco" if task == "ctdet" else f"xy/{arch}/{task}"]
+    """Keys and shapes of a golden's network; of one whose original is not there, as its heads in the index ask for."""
+    for path, shapes in state_dicts(reference).items():
+        family, *parts = path.split("/")
+        if name in ("_".join(parts), "_".join(parts).removesuffix("_coco")) and family in ("xy", "torchvision"):
+            return shapes
+    outputs = index_of(reference)[name]["outputs"]
+    heads = {row.split("__")[0]: outputs[row]["full_shape"][1] for row in outputs if not row.startswith("stack")}
+    bare = origin.network_of("_".join(name.split("_")[:2]))
+    network = with_heads(bare, heads)
+    own = network.parameter_shapes()
+    return {key: own[ours][1:2] if "/bn/" in ours else own[ours] for ours, key in torch_names.torch_names(network).items()}
+
+
+def with_heads(network: Network, channels: dict[str, int]) -> Network:
+    heads = {head: HeadSpec(scope=head, channels=count, kind="regression") for head, count in channels.items()}
+    return Network(network.backbone, network.neck, network.head, heads, scope=OrderedDict())
 
 
 def network_of(shapes: dict[str, tuple[int, ...]]) -> Network:
     """The network that a checkpoint's keys ask for, with its heads."""
-    name = architecture(shapes)
-    assert name in PARTS, name
-    backbone, neck, hidden = PARTS[name]
-    heads = {head: HeadSpec(scope=head, channels=channels, kind="regression") for head, channels in head_channels(shapes).items()}
-    return Network(backbone, neck, conv.Config(hidden_channels=hidden), heads, scope=OrderedDict())
+    name = origin.architecture_of(shapes)
+    assert name is not None, architecture(shapes)
+    return with_heads(origin.network_of(name, hidden_channels(shapes)), head_channels(shapes))
 
 
-def outputs_of(name: str, network: Network, image: nn.Variable, logits: Any) -> Iterator[tuple[str, Any]]:
+class Recording(Ops):
+    """Keeps what goes into the first convolution of each module `features.N`: the output of the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: dict[int, nn.Variable] = {}
+
+    def convolution(self, x: nn.Variable, *arguments: Any, **settings: Any) -> nn.Variable:
+        module = re.match(r"features/(\d+)", "/".join(self._path))
+        if module:
+            self.inputs.setdefault(int(module[1]), x)
+        return super().convolution(x, *arguments, **settings)
+
+
+def outputs_of(network: Network, image: nn.Variable, state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Golden's name of an output without its channels -> our values."""
-    if name in TAPS or not network.heads:
+    if not network.heads:
+        ops = Recording()
         with network.parameter_scope():
-            levels = network._backbone.build(image, Ops(), network.backbone)
-        nn.forward_all(levels)
-        yield from zip(TAPS.get(name, RESNET_TAPS), (level.d for level in levels), strict=True)
-        if name not in TAPS:
-            yield "logits", levels[-1].d.mean(axis=(2, 3)) @ logits["fc.weight"].T + logits["fc.bias"]
+            levels = network._backbone.build(image, ops, network.backbone)
+        modules = {number - 1: x for number, x in ops.inputs.items() if number}
+        taps = {f"f{number}": x for number, x in {**modules, len(modules): levels[-1]}.items()} if modules else {}
+        taps |= {} if modules else {f"c{number}": level for number, level in enumerate(levels, start=2)}
+        nn.forward_all(list(taps.values()))
+        yield from ((tap, x.d) for tap, x in taps.items())
+        yield "logits", classified(levels[-1].d.mean(axis=(2, 3)), state)
         return
     stacks = network(image)
     nn.forward_all([output for outputs in stacks for output in outputs.values()], clear_no_need_grad=True)
@@ -125,11 +137,18 @@ def outputs_of(name: str, network: Network, image: nn.Variable, logits: Any) -> 
         yield from ((f"{prefix}{head}", output.d) for head, output in outputs.items())
 
 
-def check_golden(name: str, reference: Path) -> None:
-    """Weights by the rule, imported; every output of the golden that is one of ours is compared."""
-    folder = reference / "torch"
-    index = json.loads((folder / "nets_index.json").read_text())[name]
-    rule = json.loads((folder / "rule.json").read_text())
+def classified(x: Any, state: dict[str, Any]) -> Any:
+    """ImageNet's classifier: one layer, or two with a hard swish between them (MobileNetV3)."""
+    layers = sorted(key.removesuffix(".weight") for key in state if re.fullmatch(r"(fc|classifier\.\d)\.weight", key))
+    for position, layer in enumerate(layers):
+        x = x * np.clip(x + 3, 0, 6) / 6 if position else x
+        x = x @ state[f"{layer}.weight"].T + state[f"{layer}.bias"]
+    return x
+
+
+def ours(name: str, reference: Path) -> dict[str, Any]:
+    """Every output of a network whose weights are made by the rule in the original's names, and imported."""
+    rule = json.loads((reference / "torch" / "rule.json").read_text())
     shapes = state_of(name, reference)
     state = {key: made_by_rule(key, shape, rule["key_prefix"] + key + rule["key_suffix"]) for key, shape in shapes.items() if shape}
     network = network_of(shapes)
@@ -140,33 +159,79 @@ def check_golden(name: str, reference: Path) -> None:
     assert report.missing == ()
     for own, array in values.items():
         parameters[own].d = array
-    image = nn.Variable.from_numpy_array(np.random.RandomState(rule["image_seed"]).randn(*index["input"]).astype(np.float32))
-    golden = np.load(folder / f"net_{name}.npz")
-    rows = {output.split("__")[0]: (output, row) for output, row in index["outputs"].items()}
+    size = index_of(reference)[name]["input"]
+    image = nn.Variable.from_numpy_array(np.random.RandomState(rule["image_seed"]).randn(*size).astype(np.float32))
+    return dict(outputs_of(network, image, state))
+
+
+def check_golden(name: str, reference: Path) -> None:
+    """Every output that the index names is compared."""
+    outputs, found = index_of(reference)[name]["outputs"], ours(name, reference)
     compared = set()
-    for output, found in outputs_of(name, network, image, state):
-        if output not in rows:
-            continue
-        key, row = rows[output]
-        expected = golden[key]
-        error = np.abs(found[:, :: row["channel_stride"]] - expected).max() / expected.std()
-        assert error <= TOLERANCE, (name, key, error)
-        compared.add(output)
-    assert compared >= ({*TAPS[name]} if name in TAPS else set(rows)), set(rows) - compared
+    with np.load(reference / "torch" / f"net_{name}.npz") as golden:
+        for key, row in outputs.items():
+            assert key.split("__")[0] in found, f"{name}: '{key}' is none of {', '.join(found)}"
+            values, expected = found[key.split("__")[0]], golden[key]
+            assert list(values.shape) == row["full_shape"], (name, key)
+            error = np.abs(values[:, :: row["channel_stride"]] - expected).max() / expected.std()
+            assert error <= TOLERANCE, (name, key, error)
+            compared.add(key)
+    assert compared == set(outputs)
+    assert compared
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_an_imported_checkpoint_gives_the_originals_outputs(name: str, reference: Path) -> None:
-    check_golden(name, reference)
+def quick_names(reference: Path) -> list[str]:
+    """One network of each architecture that is small enough."""
+    first: dict[str, str] = {}
+    for name in index_of(reference):
+        if not name.startswith(WAITING):
+            shapes = state_of(name, reference)
+            if sum(int(np.prod(shape)) for shape in shapes.values()) <= QUICK_PARAMETERS:
+                first.setdefault(str(architecture(shapes)), name)
+    return list(first.values())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The quick networks are those that are in the index."""
+    if "quick" in metafunc.fixturenames:
+        folder = Path(os.environ.get("CENTERNET_REFERENCE", Path(__file__).resolve().parents[3] / "shared" / "reference"))
+        metafunc.parametrize("quick", quick_names(folder) if (folder / "torch" / "nets_index.json").is_file() else [])
+
+
+def test_an_imported_checkpoint_gives_the_originals_outputs(quick: str, reference: Path) -> None:
+    check_golden(quick, reference)
 
 
 @pytest.mark.slow
 def test_every_imported_checkpoint_gives_the_originals_outputs(reference: Path) -> None:
-    index = json.loads((reference / "torch" / "nets_index.json").read_text())
-    known = [name for name in index if not name.startswith(("_", "keypoint_triplets")) and name not in QUICK]
+    quick = quick_names(reference)
+    known = [name for name in index_of(reference) if not name.startswith(WAITING) and name not in quick]
     assert known
     for name in known:
         check_golden(name, reference)
+
+
+@pytest.mark.slow
+def test_a_network_that_the_index_did_not_have_is_compared_too(tmp_path: Path, reference: Path) -> None:
+    """Of an architecture, heads and a size that no golden has; and nothing of its entry is passed over."""
+    folder, name = tmp_path / "torch", "res_34_ctdet"
+    folder.mkdir()
+    for file in ("rule.json", "torch_state_dicts.json.gz"):
+        (folder / file).write_bytes((reference / "torch" / file).read_bytes())
+    rows = {row: {"full_shape": [1, count, 16, 24], "channel_stride": 1 + count // 3} for row, count in (("hm__c2", 3), ("wh", 2))}
+    (folder / "nets_index.json").write_text(json.dumps({name: {"input": [1, 3, 64, 96], "outputs": rows}}))
+    found = ours(name, tmp_path)
+    arrays = {"hm__c2": found["hm"][:, ::2], "wh": found["wh"]}
+    np.savez(folder / f"net_{name}.npz", **arrays)
+    assert quick_names(tmp_path) == [name]
+    check_golden(name, tmp_path)
+    np.savez(folder / f"net_{name}.npz", **{**arrays, "wh": arrays["wh"] + 1})
+    with pytest.raises(AssertionError, match="wh"):
+        check_golden(name, tmp_path)
+    np.savez(folder / f"net_{name}.npz", **arrays)
+    (folder / "nets_index.json").write_text(json.dumps({name: {"input": [1, 3, 64, 96], "outputs": {**rows, "stack0_hm": rows["wh"]}}}))
+    with pytest.raises(AssertionError, match="'stack0_hm' is none of hm, wh"):
+        check_golden(name, tmp_path)
 
 
 def check_state(name: str, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -180,7 +245,7 @@ def check_state(name: str, shapes: dict[str, tuple[int, ...]]) -> None:
 
 
 def test_every_small_state_dict_is_taken_whole(reference: Path) -> None:
-    found = {name: shapes for name, shapes in state_dicts(reference).items() if not name.startswith("keypoint_triplets")}
+    found = {name: shapes for name, shapes in state_dicts(reference).items() if not name.startswith(WAITING)}
     small = [name for name in found if not any(word in name for word in SLOW_STATES)]
     assert small
     for name in small:
@@ -189,7 +254,7 @@ def test_every_small_state_dict_is_taken_whole(reference: Path) -> None:
 
 @pytest.mark.slow
 def test_every_large_state_dict_is_taken_whole(reference: Path) -> None:
-    found = {name: shapes for name, shapes in state_dicts(reference).items() if not name.startswith("keypoint_triplets")}
+    found = {name: shapes for name, shapes in state_dicts(reference).items() if not name.startswith(WAITING)}
     large = [name for name in found if any(word in name for word in SLOW_STATES)]
     assert large
     for name in large:
