@@ -127,3 +127,17 @@ def test_a_whole_name_agrees_with_a_file_of_that_network_only() -> None:
             from_description(Choice(words={"arch": arch}), own, source="m.h5")
     with pytest.raises(ConfigError, match="--arch: 'resnest' is unknown; did you mean 'resnet'"):
         from_description(Choice(words={"arch": "resnest"}), own, source="m.h5")
+
+
+def test_a_training_from_a_model_file_takes_its_experiment_and_the_official_schedule() -> None:
+    start = described(CFG / "dlav0_34_pascal_fp.yaml")
+    found = experiment(Choice(start=start, keys={"train.seed": 7}, words={"mixed_precision": True}))
+    tree = config.to_tree(found)
+    assert {section: tree[section] for section in start} == start
+    assert (found.train.epochs, found.train.seed, found.train.precision.compute) == (TRAIN_DEFAULTS["pascal"]["epochs"], 7, "half")
+    assert (found.train.schedule.kind, found.train.schedule.base_lr) == ("step", 1.25e-4)
+    elsewhere = config.to_tree(experiment(Choice(start=start, words={"dataset": "coco"})))
+    assert elsewhere["model"] == start["model"]
+    assert elsewhere["data"] == described(FP)["data"]
+    with pytest.raises(ConfigError, match=r"--dataset: 'cocoo' is unknown; did you mean 'coco'"):
+        experiment(Choice(start=start, words={"dataset": "cocoo"}))

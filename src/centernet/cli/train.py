@@ -20,7 +20,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
     """Train; the exit code is 0, or 128 + the signal's number where one ended training early."""
     parser = parsing.make_parser("train", DESCRIPTION, program=program)
     arguments = parsing.parse(parser, "train", typed)
-    from centernet.experiment import choice, data_folder, devices, origin, processes, train  # here: --help must not wait for NNabla
+    # Here: --help must not wait for NNabla.
+    from centernet.experiment import choice, data_folder, devices, model_files, origin, processes, train
     from centernet.weights.torch_import import is_checkpoint
 
     count: int = vars(arguments).get("processes", 1)
@@ -33,8 +34,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
 
     given = vars(arguments)
     chosen, path = parsing.choice(arguments), given.get("checkpoint")
-    if path is not None and is_checkpoint(path):
-        chosen = origin.with_its_network(chosen, path)
+    if path is not None:
+        chosen = origin.with_its_network(chosen, path) if is_checkpoint(path) else model_files.with_its_experiment(chosen, path)
     resumed = given.get("output") if "resume_from" in given else None
     experiment = data_folder.with_data_folder(choice.experiment(chosen), training=resumed)
     devices.tell_unused(given.get("gpus"))

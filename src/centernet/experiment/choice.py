@@ -31,6 +31,7 @@ class Choice:
     """What was typed. yaml: `--train-config`. words: the family's options that were typed, by name (`FAMILY_WORDS`).
 
     keys: dotted configuration key → value, from options. assignments: texts of `--set`. input_size: (height, width).
+    start: what the model file that a training starts from says of its experiment; it counts where no network was typed.
     """
 
     task: str | None = None
@@ -39,11 +40,12 @@ class Choice:
     keys: Mapping[str, Any] = field(default_factory=dict)
     assignments: Sequence[str] = ()
     input_size: tuple[int, int] | None = None
+    start: Mapping[str, Any] | None = None
 
     @property
     def names_a_network(self) -> bool:
         """Whether enough was typed to build a network without a file's own description."""
-        return self.yaml is not None or "arch" in self.words or "dataset" in self.words
+        return self.yaml is not None or self.start is not None or "arch" in self.words or "dataset" in self.words
 
 
 def task_names() -> list[str]:
@@ -104,12 +106,9 @@ def _base(choice: Choice) -> tuple[Tree, str]:
             tree = _with_hidden_channels(family.translate(tree, source=source), choice)  # which its files cannot say
         return tree, source
     if not choice.names_a_network:
-        raise ConfigError("which experiment? Give --train-config FILE.yaml, or --dataset, --arch and --num_layers")
+        raise ConfigError("which experiment? Give --train-config FILE.yaml, or --dataset and --arch (`centernet models` lists its names)")
     words = choice.words
-    dataset, arch = words.get("dataset", "coco"), words.get("arch", "resnet")
-    tree = family.preset(dataset, arch, words.get("num_layers"))
-    tree["train"] = configuration.merge(TRAIN_DEFAULTS[dataset], {} if family.is_predecessors_word(arch) else OFFICIAL_DEFAULTS)
-    tree = _with_hidden_channels(tree, choice)
+    tree = _with_hidden_channels(_preset(words) if choice.start is None else _of_start(choice.start, words), choice)
     precision = {**(family.MIXED_PRECISION if words.get("mixed_precision") else {})}
     if words.get("mixed_precision"):
         precision["loss_scaling"] = {"scale": 4, "dynamic": True}
@@ -117,6 +116,22 @@ def _base(choice: Choice) -> tuple[Tree, str]:
         precision["channel_last"] = True
     tree["train"]["precision"] = precision
     return tree, COMMAND_LINE
+
+
+def _preset(words: Mapping[str, Any]) -> Tree:
+    """The sections that the family's words mean, and how such networks are trained."""
+    dataset, arch = words.get("dataset", "coco"), words.get("arch", "resnet")
+    tree = family.preset(dataset, arch, words.get("num_layers"))
+    tree["train"] = configuration.merge(TRAIN_DEFAULTS[dataset], {} if family.is_predecessors_word(arch) else OFFICIAL_DEFAULTS)
+    return tree
+
+
+def _of_start(start: Mapping[str, Any], words: Mapping[str, Any]) -> Tree:
+    """The sections of the model file that a training starts from, or the typed data set with its network, trained as official ones are."""
+    dataset = words.get("dataset", family.words(start)["dataset"])
+    own_data = {"data": family.preset(dataset, "resnet")["data"]} if "dataset" in words else {}
+    train = configuration.merge(TRAIN_DEFAULTS.get(dataset, TRAIN_DEFAULTS["coco"]), OFFICIAL_DEFAULTS)
+    return {**start, **own_data, "train": train}
 
 
 def _with_hidden_channels(tree: Tree, choice: Choice) -> Tree:

@@ -105,6 +105,18 @@ def own_description(path: Path) -> Description | None:
     return None if tree is None else descriptions.read(tree, source=str(path))
 
 
+def with_its_experiment(choice: Choice, path: Path) -> Choice:
+    """What was typed, and where it names no network, what the parameter file that a training starts from says of itself.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if choice.yaml is not None or {"arch", "num_layers"} & choice.words.keys() or path.suffix not in PARAMETER_FILES:
+        return choice
+    own = own_description(path)
+    return choice if own is None else replace(choice, start=own.experiment)
+
+
 def described_by(path: Path, file: ParameterFile, described: Description | None) -> Description:
     """What a parameter file holds: its own words where it has some, else what it was called; WeightsError without both."""
     if file.description is not None:

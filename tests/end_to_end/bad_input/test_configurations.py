@@ -85,7 +85,7 @@ def test_a_precision_that_contradicts_the_yaml_is_an_error(trained: Any, refused
         (["--arch", "dlav0", "--num_layers", "18"], "--num_layers: found 18, but dlav0 is built with 34 layers"),
         (["--arch", "resnt"], "--arch: 'resnt' is unknown; did you mean 'resnet'?"),
         (["--dataset", "voc"], "--dataset: 'voc' is unknown; known: coco, pascal"),
-        ([], "which experiment? Give --train-config FILE.yaml, or --dataset, --arch and --num_layers"),
+        ([], "which experiment? Give --train-config FILE.yaml, or --dataset and --arch (`centernet models` lists its names)"),
     ],
 )
 def test_a_network_that_is_not_built_is_an_error(refused: Any, name: str, typed: list[str], said: str) -> None:

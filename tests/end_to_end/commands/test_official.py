@@ -71,6 +71,14 @@ def test_data_in_the_official_layout_need_no_option(centernet: Command, official
     assert "data set 'coco': its folder is not given; use --data_dir DIR" in refused.err
 
 
+def test_a_model_file_that_describes_itself_says_which_network_a_training_starts_with(centernet: Command, tiny: Any) -> None:
+    small = words("--batch_size 4 --num_workers 0 --num_epochs 1 --set data.augment=null --set train.validate_ap=false")
+    ended = centernet("train", "--load_model", tiny.lively, "--data_dir", tiny.data, "-o", "out", *small)
+    assert "ctdet: resnet + deconv + conv, " in ended.out
+    assert f"{tiny.lively}: " in ended.out
+    assert Path("out/checkpoints/params_0.h5").is_file()
+
+
 def test_a_training_that_is_not_there_leaves_nothing(centernet: Command, tmp_path: Path) -> None:
     missing = centernet("test", *words("ctdet --exp_id X --arch resdcn_18 --keep_res --resume"), code=2)
     assert missing.err.startswith("error: exp/ctdet/X: no model in it")
