@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,9 +18,10 @@ import nnabla.solvers as S
 import numpy as np
 import pytest
 
-from centernet.engine import checkpoint
+from centernet.engine import checkpoint, pending
 from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Single
+from centernet.engine.moving_average import MovingAverage, MovingAverageConfig
 from centernet.engine.step import TrainStep
 from centernet.errors import OutputError, WeightsError
 from centernet.weights.store import read_parameters
@@ -150,6 +155,69 @@ def test_a_disk_that_fills_up_leaves_the_old_checkpoint_whole(
     with pytest.raises(OutputError, match="No space left on device"):
         writer.save(step, AFTER_EPOCH_3)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+
+
+def killed_at(replacement: int, save: Callable[[], object]) -> bool:
+    """Whether a process that saves was killed (for good: nothing is cleaned up) when it was about to rename so many files."""
+    child = os.fork()
+    if child == 0:
+        rename, calls = os.replace, []
+
+        def replacing(source: Any, target: Any) -> None:
+            calls.append(target)
+            if len(calls) > replacement:
+                os.kill(os.getpid(), signal.SIGKILL)
+            rename(source, target)
+
+        os.replace = replacing
+        with contextlib.suppress(BaseException):
+            save()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("progress", [AFTER_EPOCH_3, Progress(epoch=6, batch=3, iteration=63)])
+@pytest.mark.parametrize("averaged", [False, True])
+def test_a_process_killed_at_any_moment_leaves_a_whole_checkpoint(
+    toy: ModuleType, tmp_path: Path, progress: Progress, averaged: bool
+) -> None:
+    toy.draw_parameters()
+    step = toy.make_step(Single(), average=MovingAverage(MovingAverageConfig()) if averaged else None)
+    batch = next(toy.Loader().epoch(0)).arrays
+    step.run(batch, 1e-2)
+
+    def held() -> Any:
+        found = checkpoint.load(tmp_path)
+        arrays = [*found.parameters.values(), *(array for state in found.states.values() for array in state.values())]
+        average = [] if found.average is None else [*found.average[0].values(), np.array(found.average[1])]
+        return found.progress.iteration, [array.tobytes() for array in (*arrays, *average)]
+
+    writer = Checkpointer(tmp_path)
+    outcomes = []
+    for replacement in range(20):
+        writer.save(step, progress)
+        before = held()
+        step.run(batch, 1e-2)
+        progress = replace(progress, iteration=progress.iteration + 1)
+        was_killed = killed_at(replacement, partial(writer.save, step, progress))
+        left = held()
+        writer.save(step, progress)
+        assert left in (before, held()), replacement
+        assert not [name for name in names(tmp_path) if name.startswith(pending.NEW)]
+        outcomes.append(left == before)
+        if not was_killed:
+            break
+    assert outcomes == sorted(outcomes, reverse=True)  # the old one up to some moment, from then on the new one
+    assert len(outcomes) == (9 if averaged else 7)
+
+
+def test_what_a_killed_process_left_of_a_first_checkpoint_is_found(step: TrainStep, tmp_path: Path) -> None:
+    writer = Checkpointer(tmp_path)
+    assert killed_at(4, lambda: writer.save(step, AFTER_EPOCH_3))
+    assert "checkpoint_3.json" not in names(tmp_path)
+    assert checkpoint.load(tmp_path).progress == AFTER_EPOCH_3
+    writer.save(step, Progress(epoch=5, iteration=50))
+    assert names(tmp_path) == {name.format(epoch) for name in ("params_{}.h5", "states_{}.h5", "checkpoint_{}.json") for epoch in (3, 4)}
 
 
 def test_a_folder_that_cannot_be_made_is_named(step: TrainStep, tmp_path: Path) -> None:

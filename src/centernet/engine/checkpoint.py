@@ -2,14 +2,13 @@
 
 A folder holds, for epoch N, `params_N.h5` (kept for ever), `states_N.h5` and `checkpoint_N.json` (kept for the last
 few); the same three called `interrupted` where a signal ended training inside an epoch; `params_best.h5` and
-`best.json`. The JSON is renamed into place last: it never names a file that is not complete.
+`best.json`. A checkpoint of the same name is replaced as a whole, or not at all: see `pending`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from centernet.engine import pending
 from centernet.engine.solver import STEPS
 from centernet.engine.step import TrainStep
 from centernet.errors import OutputError, WeightsError
@@ -99,22 +99,23 @@ class Checkpointer:
         name = INTERRUPTED if progress.batch or not progress.epoch else str(progress.epoch - 1)
         trained = [self.folder / f"trained_{name}.h5"] if step.average is not None else []
         paths = [self.folder / f"params_{name}.h5", self.folder / f"states_{name}.h5", *trained, self.folder / f"checkpoint_{name}.json"]
-        new = [path.with_name(f".new_{path.name}") for path in paths]
+        new = [pending.beside(path) for path in paths]
         _make_folder(self.folder)
         try:
+            pending.finish(self.folder)
             with step.averaged():
                 self._write_parameters(new[0], step)
             write_atomically(new[1], _states_to_hdf5(step.solver.states()))
             if trained:
                 self._write_parameters(new[2], step)
             write_atomically(new[-1], json.dumps(self._record(step, progress, name), indent=1).encode())
-            for source, target in zip(new, paths, strict=True):
-                os.replace(source, target)
+            pending.finish(self.folder)
         except OSError as error:
             raise OutputError(f"{self.folder}: checkpoint {name} cannot be written: {error.strerror}") from error
         finally:
-            for path in new:
-                path.unlink(missing_ok=True)
+            if not new[-1].exists():  # else they are the checkpoint
+                for path in new:
+                    path.unlink(missing_ok=True)
         self._remove_old(name)
         return paths[0]
 
@@ -210,7 +211,7 @@ def _found(checkpoint: Checkpoint, name: str) -> tuple[int, ...] | str:
 
 
 def _tags(folder: Path) -> list[str]:
-    found = (path.stem.removeprefix("checkpoint_") for path in folder.glob("checkpoint_*.json"))
+    found = (path.stem.removeprefix("checkpoint_") for path in pending.descriptions(folder))
     return [tag for tag in found if tag.isdigit() or tag == INTERRUPTED]
 
 
@@ -220,7 +221,7 @@ def _age(record: dict[str, Any]) -> tuple[float, int]:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(pending.current(path, description=path).read_text())
         if record.get(OWN):
             Progress(**record[OWN]["progress"])
             _ = record[OWN].get("average", {"trained_path": "", "num_updates": 0})["trained_path"]
@@ -232,7 +233,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _beside(path: Path, name: str) -> Path:
     """The predecessor's paths are relative to wherever it was started; the files lie beside the JSON."""
-    return path.parent / Path(name).name
+    return pending.current(path.parent / Path(name).name, description=path)
 
 
 def _states_to_hdf5(states: Mapping[str, Mapping[str, Array]]) -> bytes:
