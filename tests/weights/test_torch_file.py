@@ -250,3 +250,21 @@ def test_what_is_like_an_inert_value_is_refused(
     write_torch(tmp_path / "m.pth", {"state_dict": state(tensor), "x": torch_name(module, name, ("x",))})
     with pytest.raises(WeightsError, match=rf"refused: its pickle asks for '{module}\.{name}'"):
         read_torch(tmp_path / "m.pth")
+
+
+def test_dictionaries_within_each_other_end(tmp_path: Path, write_torch: Any) -> None:
+    content: dict[str, Any] = {}
+    for _ in range(40):
+        content = dict.fromkeys(WRAPPERS, content)
+    write_torch(tmp_path / "m.pth", content)
+    with pytest.raises(WeightsError, match="no state dict in it, only the keys state_dict, model_state_dict"):
+        read_torch(tmp_path / "m.pth")
+
+
+def test_what_is_called_like_a_state_dict_and_is_none_is_passed_over(
+    tmp_path: Path, write_torch: Any, tensor: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_torch(tmp_path / "m.pth", {"model": {"name": "dla"}, "params": {"lr": 0.1}, "ema": {"state_dict": state(tensor)}})
+    with caplog.at_level("INFO"):
+        assert len(read_torch(tmp_path / "m.pth")) == 2
+    assert caplog.messages == []

@@ -26,6 +26,7 @@ WRAPPERS = (
     *("state_dict_ema", "model_ema", "ema", "params_ema"),
 )
 EXPANDED_LIMIT = 1 << 20  # elements a tensor may have beyond its storage (strides of 0)
+MAX_DEPTH = 3  # wrappers in one another
 EXAMPLES = 5  # keys an error lists
 LOG = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ def _legacy_storages(
 def _state_dict(content: object, say: Say) -> dict[str, Tensor]:
     """The tensors of a state dict, wherever it is."""
     if isinstance(content, Mapping):
-        wrappers = [wrapper for wrapper in WRAPPERS if isinstance(content.get(wrapper), Mapping)]
+        wrappers = [wrapper for wrapper in WRAPPERS if _has_tensors(content.get(wrapper))]
         if len(wrappers) > 1:
             say(f"has parameters as {', '.join(map(repr, wrappers))}: '{wrappers[0]}' is taken")
         if wrappers:
@@ -177,6 +178,14 @@ def _state_dict(content: object, say: Say) -> dict[str, Tensor]:
             return tensors
     found = f"the keys {_some(list(map(str, content)))}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
     raise ValueError(f"no state dict in it, only {found}")
+
+
+def _has_tensors(content: object, depth: int = MAX_DEPTH) -> bool:
+    """Whether it is a state dict, or one lies in it: other things are called `model` and `params` too."""
+    if not isinstance(content, Mapping) or not depth:
+        return False
+    found = any(isinstance(value, Tensor) for value in content.values())
+    return found or any(_has_tensors(content.get(key), depth - 1) for key in WRAPPERS)
 
 
 def _arrays(tensors: Mapping[str, Tensor], read: Callable[[Storage], bytes], order: str) -> dict[str, Array]:
