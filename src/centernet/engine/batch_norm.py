@@ -11,6 +11,7 @@ import numpy as np
 from nnabla.function import PythonFunction
 
 from centernet.engine.communicator import Communicator, Nccl
+from centernet.engine.context import in_float
 from centernet.structures import Array
 
 BatchNorm = Callable[..., nn.Variable]
@@ -37,7 +38,9 @@ def synchronised(communicator: Communicator) -> BatchNorm | None:
 
 def _on_gpus(core: Any) -> BatchNorm:
     def normalise(*inputs: nn.Variable, axis: int, decay: float, epsilon: float) -> nn.Variable:
-        return F.sync_batch_normalization(*inputs, core, axes=[axis], decay_rate=decay, eps=epsilon, batch_stat=True)
+        # In float32 always: NNabla's own passes the number of values, images times pixels, through the type it computes in.
+        with nn.context_scope(in_float(nn.get_current_context())):
+            return F.sync_batch_normalization(*inputs, core, axes=[axis], decay_rate=decay, eps=epsilon, batch_stat=True)
 
     return normalise
 
