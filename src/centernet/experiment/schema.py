@@ -82,13 +82,18 @@ class PrecisionConfig:
     """compute: half runs convolutions in float16, with float32 parameters, batch-norm statistics and losses.
 
     float32 is another word for float. channel_last: NHWC, which Tensor Cores want (GPU). pad_input_to: image channels; the
-    fourth is zero.
+    fourth is zero. loss_scaling: null, or not given: dynamic from 4 on with half, none with float.
     """
 
     compute: Annotated[Literal["float", "half"], BeforeValidator(lambda word: "float" if word == "float32" else word)] = "float"
     channel_last: bool = False
     pad_input_to: Literal[3, 4] = 3
-    loss_scaling: LossScalingConfig = LossScalingConfig()
+    loss_scaling: LossScalingConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss_scaling is None:
+            default = LossScalingConfig(scale=4, dynamic=True) if self.compute == "half" else LossScalingConfig()
+            object.__setattr__(self, "loss_scaling", default)  # so that what is written down says what is done
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
