@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from centernet.errors import WeightsError
-from centernet.experiment.backbone_file import begin_with_backbone
-from centernet.models.backbones import mobilenet_v2, resnet
+from centernet.experiment.backbone_file import begin_with_backbone, nothing_found
+from centernet.models.backbones import dla, mobilenet_v2, resnet
 from centernet.models.heads import conv
 from centernet.models.necks import deconv
 from centernet.models.network import Network
@@ -44,6 +44,24 @@ def save(tmp_path: Path, write_torch: Callable[[Path, object], None], tensor: An
         return tmp_path / name
 
     return write
+
+
+def test_a_missing_file_comes_with_the_command_that_gets_it_the_file_that_does_as_well_and_the_way_without(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        begin_with_backbone(network(), tmp_path)
+    for part in (
+        "`centernet weights get resnet18_nchw_imagenet`",
+        f"torchvision's resnet18-*.pth in {tmp_path} is taken too",
+        "--set model.pretrained_model_dir=null",
+    ):
+        assert part in str(caught.value)
+
+
+def test_where_nothing_is_published_the_official_systems_file_is_named() -> None:
+    plain = Network(dla.Config(width=0.125), deconv.Config(width=0.125), conv.Config(hidden_channels=8), {}, scope=OrderedDict())
+    cure = "to begin as the official system does, put http://dl.yf.io/dla/models/imagenet/dla34-ba72cf86.pth there"
+    assert nothing_found(plain, "weights/backbone") == f"weights/backbone has none for the backbone; {cure}"
+    assert nothing_found(network(), "weights/backbone") == "weights/backbone has none for the backbone"
 
 
 @only_zip

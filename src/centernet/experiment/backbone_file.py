@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from centernet import config as configuration
+from centernet import plugins
 from centernet.errors import WeightsError
 from centernet.experiment.checkpoints import import_backbone
 from centernet.experiment.origin import identify, name_of, network_of
@@ -17,6 +18,7 @@ from centernet.weights.store import read_parameters
 from centernet.weights.torch_import import is_checkpoint
 
 LOG = logging.getLogger(__name__)
+OFFICIAL_FILES = {"dla": "http://dl.yf.io/dla/models/imagenet/dla34-ba72cf86.pth"}  # of backbones of which nothing is published
 
 
 def begin_with_backbone(network: Network, place: Path) -> str | None:
@@ -43,6 +45,13 @@ def begin_with_backbone(network: Network, place: Path) -> str | None:
     else:
         path, report = load_backbone(place, name, variables, expected)
     return f"{path}: {report}"
+
+
+def nothing_found(network: Network, place: str | Path) -> str:
+    """That `place` has nothing for the backbone, and which file the official system begins with where there is one."""
+    address = OFFICIAL_FILES.get(plugins.name_of(network.backbone))
+    cure = f"; to begin as the official system does, put {address} there" if address else ""
+    return f"{place} has none for the backbone{cure}"
 
 
 def _checkpoint_in(folder: Path, network: Network) -> Path | None:

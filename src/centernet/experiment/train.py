@@ -37,7 +37,7 @@ from centernet.engine.trainer import Monitor, Trainer
 from centernet.errors import ConfigError, DeviceError
 from centernet.experiment import held_out
 from centernet.experiment.assembly import Assembly, assemble
-from centernet.experiment.backbone_file import begin_with_backbone
+from centernet.experiment.backbone_file import begin_with_backbone, nothing_found
 from centernet.experiment.batches import Data, load, open_splits
 from centernet.experiment.budget import measure, within_budget
 from centernet.experiment.checkpoints import parameters_for
@@ -158,7 +158,7 @@ def _initialise(config: ExperimentConfig, assembly: Assembly, start: Start) -> s
     drawn = f"parameters: drawn with seed {config.train.seed}"
     if folder is None:
         return drawn
-    return begin_with_backbone(network, published.resolve(folder)) or f"{drawn}; {folder} has none for the backbone"
+    return begin_with_backbone(network, published.resolve(folder)) or f"{drawn}; {nothing_found(network, folder)}"
 
 
 def _step(config: ExperimentConfig, assembly: Assembly, communicator: Communicator, frozen: Collection[str]) -> TrainStep:

@@ -12,7 +12,7 @@ from centernet.weights.match import ANY, LoadReport, Shapes, Target, assign
 from centernet.weights.published import ADDRESS, COMMAND, FOLDER, PUBLISHED
 from centernet.weights.store import Array, read_parameters
 
-WITHOUT = "to train without pretrained weights set model.pretrained_model_dir to null"
+WITHOUT = "to train without pretrained weights set model.pretrained_model_dir to null (--set model.pretrained_model_dir=null)"
 
 
 def file_name(name: str, layout: Layout) -> str:
@@ -42,7 +42,8 @@ def find(folder: str | Path, name: str, layout: Layout) -> Path:
     if stem not in PUBLISHED:
         raise WeightsError(f"{missing}, and none is published; torchvision's {name}-*.pth is taken from that folder too, or {WITHOUT}")
     file = PUBLISHED[stem].path
-    raise WeightsError(f"{missing}; `{COMMAND} get {stem}` downloads {ADDRESS}/{file} to {FOLDER / file}, or {WITHOUT}")
+    theirs = f"; torchvision's {name}-*.pth in {folder} is taken too" if name.startswith("resnet") else ""
+    raise WeightsError(f"{missing}; `{COMMAND} get {stem}` downloads {ADDRESS}/{file} to {FOLDER / file}{theirs}, or {WITHOUT}")
 
 
 def load_backbone(folder: str | Path, name: str, variables: Mapping[str, Target], expected: Shapes) -> tuple[Path, LoadReport]:
