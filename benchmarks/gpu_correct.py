@@ -46,7 +46,7 @@ def reference(name: str) -> Any:
     """A golden file and the rule of its weights."""
     folder = Path(os.environ.get("CENTERNET_REFERENCE") or ROOT.parent / "shared" / "reference") / "nnabla"
     if not (folder / name).exists():
-        raise Skipped(f"no {folder / name}: set CENTERNET_REFERENCE")
+        raise Skipped(f"no {folder / name}: set CENTERNET_REFERENCE", is_failure=True)
     return np.load(folder / name), json.loads((folder / "rule.json").read_text())
 
 

@@ -68,7 +68,15 @@ class Part:
 
 
 class Skipped(Exception):
-    """A part has nothing to measure here; the text says why."""
+    """A part has nothing to measure here; the text says why.
+
+    Args:
+        is_failure: it should have run; only a quick run, which measures nothing anyway, does without.
+    """
+
+    def __init__(self, text: str, *, is_failure: bool = False) -> None:
+        super().__init__(text)
+        self.is_failure = is_failure
 
 
 def main(title: str, parts: Sequence[Part], summary: Callable[[dict[str, float]], list[Row]] | None = None) -> int:
@@ -79,7 +87,7 @@ def main(title: str, parts: Sequence[Part], summary: Callable[[dict[str, float]]
         summary: rows made of the others' values by name, ratios for instance.
 
     Returns:
-        The exit code: 0 if every aim is met and nothing failed, or if there is no GPU.
+        The exit code: 0 if every part that belongs here ran and every aim is met, or if there is no GPU.
     """
     parser = argparse.ArgumentParser(description=title, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cudnn", "cpu"), default="cudnn", help="cpu: only to see that the program works")
@@ -117,7 +125,7 @@ def _parent(
         if part.needs_gpu and settings.device == "cpu":
             result = _result(part, "skipped", "needs a GPU")
         elif left < RESERVE:
-            result = _result(part, "skipped", f"no time left of {given.seconds:g} s")
+            result = _result(part, "skipped" if settings.quick else "not run", f"no time left of {given.seconds:g} s")
         else:
             result = _run(part, settings, seconds=min(part.seconds, left))
         print(f"{part.name}: {result['status']} {result['reason']} ({result['seconds']:.0f} s)".replace("  ", " "), flush=True)
@@ -134,6 +142,9 @@ def _parent(
     table = as_table(title, facts, done)
     (given.output / f"{name}.md").write_text(table)
     print(f"\n{table}\nwrote {given.output / name}.json and .md", flush=True)
+    not_run = [f"{result['name']} ({result['reason']})" for result in done if result["status"] == "not run"]
+    if not_run:
+        print(f"FAILED: {len(not_run)} of {len(parts)} parts did not run, so nothing is known of them: {'; '.join(not_run)}", flush=True)
     is_good = all(result["status"] in ("ok", "skipped") and all(row["ok"] is not False for row in result["rows"]) for result in done)
     return 0 if is_good or (settings.quick and all(result["status"] in ("ok", "skipped") for result in done)) else 1
 
@@ -167,7 +178,7 @@ def _child(part: Part, settings: Settings) -> int:
     try:
         rows = part.run(settings)
     except Skipped as error:
-        status, reason = "skipped", str(error)
+        status, reason = "not run" if error.is_failure and not settings.quick else "skipped", str(error)
     except CenterNetError as error:
         status, reason = "failed", str(error)
     except Exception as error:  # whatever NNabla or CUDA throws is a result too

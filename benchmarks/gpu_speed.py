@@ -142,7 +142,7 @@ def largest(name: str, mode: str) -> Callable[[Settings], list[Row]]:
                 fitting, used = batch, gigabytes(settings)
                 batch *= 2
         if not fitting:
-            raise Skipped("not even the smallest batch fits")
+            raise Skipped("not even the smallest batch fits", is_failure=True)
         return [
             Row(what=f"largest batch {name} {mode}", value=fitting, unit=f"images (up to {LARGEST}, doubled)"),
             Row(what=f"train {name} {mode} at batch {fitting}", value=speed, unit="images/s"),

@@ -103,6 +103,32 @@ def test_what_there_is_no_time_for_is_skipped(tmp_path: Path) -> None:
     assert found["told"]["reason"] == "no time left of 5.5 s", ended.stdout
 
 
+def test_parts_that_found_no_time_are_named_and_no_success(tmp_path: Path) -> None:
+    script = tmp_path / "made_up.py"
+    script.write_text(MADE_UP.format(benchmarks=str(BENCHMARKS)))
+    words = ("--device", "cpu", "--output", tmp_path, "--only", "told,good,gpu", "--seconds", "0")
+    ended = run(script, *words)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert (
+        "FAILED: 2 of 3 parts did not run, so nothing is known of them: good (no time left of 0 s); told (no time left of 0 s)\n"
+        in ended.stdout
+    )
+    assert {name: results(tmp_path, "made_up")[name]["status"] for name in ("told", "gpu")} == {"told": "not run", "gpu": "skipped"}
+    assert "| told | no time left of 0 s | | | not run |" in (tmp_path / "made_up.md").read_text()
+    ended = run(script, *words, "--quick")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_golden_files_that_are_not_there_are_no_success(tmp_path: Path) -> None:
+    words = (BENCHMARKS / "gpu_correct.py", "--device", "cpu", "--output", tmp_path, "--only", "golden-outputs,golden-training")
+    ended = run(*words, CENTERNET_REFERENCE=str(tmp_path / "nowhere"))
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "FAILED: 2 of 2 parts did not run, so nothing is known of them: golden-outputs (no " in ended.stdout
+    assert "11_network_forward.npz: set CENTERNET_REFERENCE); golden-training (no " in ended.stdout
+    assert run(*words, "--quick", CENTERNET_REFERENCE=str(tmp_path / "nowhere")).returncode == 0
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_without_a_gpu_the_programs_say_so_and_succeed(program: str, tmp_path: Path) -> None:
     ended = run(BENCHMARKS / program, "--output", tmp_path, CUDA_VISIBLE_DEVICES="")
