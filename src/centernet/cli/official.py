@@ -165,7 +165,7 @@ def _settle_training(arguments: argparse.Namespace) -> None:
             raise ConfigError("--resume is --resume-from latest; give one of the two")
         if "output" not in given:
             raise ConfigError("--resume: which training? Give --exp_id NAME or -o FOLDER")
-        if not any(given["output"].glob("checkpoints/checkpoint_*.json")):
+        if not any(given["output"].glob("checkpoints/*checkpoint_*.json")):  # also one that a killed process was putting in place
             raise WeightsError(f"--resume: {given['output']} holds no training to go on with; leave --resume out to begin one")
         arguments.resume_from = "latest"
     if "batch_size" in given and counts_all_processes(given):

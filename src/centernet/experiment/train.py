@@ -17,7 +17,7 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.engine import checkpoint as checkpoints
 from centernet.engine import communicator as communicators
-from centernet.engine import launcher
+from centernet.engine import launcher, pending, pending
 from centernet.engine.batch_norm import synchronised
 from centernet.engine.budget import Costs
 from centernet.engine.checkpoint import Checkpoint, Checkpointer
@@ -142,7 +142,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
 
 
 def _warn_of_overwriting(folder: Path, start: Start) -> None:
-    if not start.resume_from and any((folder / CHECKPOINTS).glob("checkpoint_*.json")):
+    if not start.resume_from and pending.descriptions(folder / CHECKPOINTS):
         LOG.warning("%s: holds a training, which is overwritten; --resume-from latest would go on with it", folder)
 
 
