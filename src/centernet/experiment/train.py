@@ -17,7 +17,7 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.engine import checkpoint as checkpoints
 from centernet.engine import communicator as communicators
-from centernet.engine import launcher, pending, pending
+from centernet.engine import launcher, pending
 from centernet.engine.batch_norm import synchronised
 from centernet.engine.budget import Costs
 from centernet.engine.checkpoint import Checkpoint, Checkpointer
