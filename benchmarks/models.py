@@ -37,7 +37,7 @@ from centernet.weights.store import read_parameters, write_parameters
 from report import Claim, environment, finish, print_load
 
 SIDE = 512
-RUNS, SECONDS, FEWEST = 30, 8.0, 5  # of one precision: so many runs, or as many as fit, but not fewer
+RUNS, SECONDS, FEWEST = 15, 3.0, 5  # of one precision: so many runs, or as many as fit, but not fewer
 MOST_SECONDS = 5.0  # for the graph and the weights
 START, END = "<!-- table: benchmarks/models.py writes it -->", "<!-- end of the table -->"
 TITLES = ("`--arch`", "parameters", "multiply-adds", "sides", "ms", "ms float32", "memory", "file", "AP, published")
