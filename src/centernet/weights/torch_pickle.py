@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -94,11 +95,13 @@ def load(stream: BinaryIO, storages: dict[str, StorageType] | None = None) -> ob
 def _checked_length(stream: BinaryIO) -> int:
     """Bytes up to the end of the pickle. Python's unpickler makes room for any number a damaged memo operation names."""
     start = stream.tell()
-    for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-        if stream.tell() - start > MAX_PICKLE:
-            raise ValueError(f"its pickle is longer than {MAX_PICKLE} bytes")
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= count:
-            raise ValueError(f"its pickle stores under number {argument} after {count} operations")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pickletools' words about odd escapes in damaged text
+        for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
+            if stream.tell() - start > MAX_PICKLE:
+                raise ValueError(f"its pickle is longer than {MAX_PICKLE} bytes")
+            if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= count:
+                raise ValueError(f"its pickle stores under number {argument} after {count} operations")
     return stream.tell() - start
 
 
