@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,11 @@ class TrainingError(CenterNetError):
     """Training cannot go on, for example because a loss is not finite."""
 
     exit_code = 3
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """Up to `most` names for a text: `a, b, ...`."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from centernet.errors import ConfigError
+from centernet.errors import ConfigError, first_of
 
 EXAMPLES = 3  # names an error lists
 
@@ -34,4 +34,4 @@ def _near(pattern: str, names: Collection[str]) -> str:
     if near:
         return f"near it: {', '.join(near)}"
     first = list(dict.fromkeys(part[0] for part in parts))
-    return f"names begin with {', '.join(first[:12])}" + (", ..." if len(first) > 12 else "")
+    return f"names begin with {first_of(first, 12)}"

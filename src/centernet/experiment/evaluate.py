@@ -16,7 +16,7 @@ from centernet.data.sampler import evaluation_shard
 from centernet.engine.communicator import Communicator
 from centernet.engine.evaluation import evaluate as run
 from centernet.engine.progress import ROWS, terminal_width
-from centernet.errors import DataError
+from centernet.errors import DataError, first_of
 from centernet.experiment import report
 from centernet.experiment.assembly import open_split
 from centernet.experiment.detector import Detector
@@ -45,7 +45,8 @@ def check_classes(found: ClassTable, expected: ClassTable, *, source: str) -> No
     """DataError where a data set's classes are not those a model was trained for."""
     if found.names != expected.names:
         raise DataError(
-            f"{source}: the model knows {len(expected)} classes ({_some(expected)}), the data set has {len(found)} ({_some(found)}); "
+            f"{source}: the model knows {len(expected)} classes ({first_of(expected.names, 4)}), "
+            f"the data set has {len(found)} ({first_of(found.names, 4)}); "
             "use the data set it was trained for, or list the classes in data.dataset.classes in the model's order"
         )
 
@@ -108,8 +109,3 @@ def _progress(samples: Iterable[tuple[int, Sample]], *, total: int, is_shown: bo
     yield from tqdm(
         samples, total=total, desc="test", unit="image", disable=not watched, leave=False, mininterval=0.5, ncols=width, nrows=ROWS
     )
-
-
-def _some(classes: ClassTable) -> str:
-    names = ", ".join(classes.names[:4])
-    return names + (", ..." if len(classes) > 4 else "")

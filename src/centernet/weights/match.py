@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from centernet.errors import WeightsError
+from centernet.errors import WeightsError, first_of
 from centernet.weights.identify import identify
 from centernet.weights.layout import shapes_of
 from centernet.weights.store import Array
@@ -54,9 +54,9 @@ class LoadReport:
         if self.reshaped:
             parts.append(f"{len(self.reshaped)} of them converted in layout or channels")
         if self.unused:
-            parts.append(f"{len(self.unused)} left in the file ({_some(self.unused)})")
+            parts.append(f"{len(self.unused)} left in the file ({first_of(self.unused, EXAMPLES)})")
         if self.missing:
-            parts.append(f"{len(self.missing)} not in the file ({_some(self.missing)})")
+            parts.append(f"{len(self.missing)} not in the file ({first_of(self.missing, EXAMPLES)})")
         return ", ".join(parts)
 
 
@@ -137,9 +137,9 @@ def _differ(found: object, expected: object) -> bool:
 
 def _lists(found: Shapes, expected: Shapes, wrong: Sequence[str], missing: Sequence[str], unused: Sequence[str]) -> list[str]:
     shapes = [f"{name} {found[name]} instead of {tuple(expected[name])}" for name in wrong]
-    kinds = (("of another shape", ", ".join(shapes), shapes), ("not in the file", _some(missing), missing))
-    return [f"{len(names)} {kind}: {text}" for kind, text, names in (*kinds, ("not in the network", _some(unused), unused)) if names]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "")
+    kinds = (
+        ("of another shape", ", ".join(shapes), shapes),
+        ("not in the file", first_of(missing, EXAMPLES), missing),
+        ("not in the network", first_of(unused, EXAMPLES), unused),
+    )
+    return [f"{len(names)} {kind}: {text}" for kind, text, names in kinds if names]

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from centernet.errors import WeightsError
+from centernet.errors import WeightsError, first_of
 from centernet.weights.store import Array
 from centernet.weights.torch_pickle import DAMAGED, MAX_PICKLE, Refused, Storage, StorageType, Tensor, load
 
@@ -223,4 +223,4 @@ def _array(tensor: Tensor, content: bytes, order: str) -> Array:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "") if names else "nothing"
+    return first_of(names, EXAMPLES) or "nothing"

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from centernet.errors import WeightsError
+from centernet.errors import WeightsError, first_of
 from centernet.weights.match import Shapes
 from centernet.weights.safetensors_file import read_safetensors, read_safetensors_shapes
 from centernet.weights.store import Array
@@ -78,7 +78,8 @@ class ImportReport:
         """One line for the log."""
         reshaped = sum(layer.is_reshaped for layer in self.taken)
         parts = [f"{len(self.taken)} parameters taken, {reshaped} of them reshaped"]
-        parts += [f"{len(names)} {word}: {_some(names)}" for names, word in ((self.unused, "unused"), (self.missing, "missing")) if names]
+        left = ((self.unused, "unused"), (self.missing, "missing"))
+        parts += [f"{len(names)} {word}: {first_of(names, EXAMPLES)}" for names, word in left if names]
         return "; ".join(parts)
 
     def table(self) -> str:
@@ -214,7 +215,3 @@ def _identity(shapes: Shapes) -> str:
 def _original(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Batch norm's (1, C, 1, 1) is a vector there."""
     return shape[1:2] if "/bn/" in name else shape
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "")

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from centernet.data.foreign import csv_boxes, yolo_text
 from centernet.data.foreign.image_index import ImageIndex, walk
-from centernet.errors import DataError
+from centernet.errors import DataError, first_of
 
 CHUNK = 1 << 16
 LOOKED_AT = 20  # of files that come one an image
@@ -70,7 +70,7 @@ class Survey:
         """What is there, a line for each format."""
         lines = []
         for kind, files in self.formats.items():
-            shown = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
+            shown = first_of(files, 3)
             lines.append(f"  --format {kind}: {FORMATS[kind]}, {len(files)} file{'s' if len(files) > 1 else ''}: {shown}")
         return "\n".join(lines)
 
