@@ -184,7 +184,27 @@ def test_a_folder_that_cannot_be_made_is_said(server: Any, tmp_path: Path) -> No
         get(server, tmp_path / "file" / "below" / "x.h5")
 
 
-def test_of_two_at_once_one_downloads_and_the_other_waits_for_it(server: Any, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Second:
+    """Another download of the same file; `results`: what it answered."""
+
+    def __init__(self, server: Any, target: Path, is_waiting: threading.Event) -> None:
+        self.results: list[bool] = []
+        self._thread = threading.Thread(target=lambda: self.results.append(get(server, target)))
+        self._is_waiting = is_waiting
+
+    def wait_behind(self) -> None:
+        """Start it, and go on when it waits for the first one's lock."""
+        if not self._thread.ident:
+            self._thread.start()
+            assert self._is_waiting.wait(240)
+
+    def end(self) -> list[bool]:
+        self._thread.join(240)
+        return self.results
+
+
+@pytest.fixture
+def second(server: Any, target: Path, monkeypatch: pytest.MonkeyPatch) -> Second:
     flock, locks, is_waiting = fcntl.flock, [], threading.Event()
 
     def counted(file: Any, operation: int) -> None:
@@ -194,45 +214,27 @@ def test_of_two_at_once_one_downloads_and_the_other_waits_for_it(server: Any, ta
         flock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", counted)
-    results: list[bool] = []
-    second = threading.Thread(target=lambda: results.append(get(server, target)))
+    return Second(server, target, is_waiting)
 
-    def start_second(done: int, total: int | None) -> None:
-        if not second.ident:
-            second.start()
-            assert is_waiting.wait(240)
 
-    assert get(server, target, progress=start_second)
-    second.join(240)
-    assert results == [False]
+def test_of_two_at_once_one_downloads_and_the_other_waits_for_it(server: Any, target: Path, second: Second) -> None:
+    assert get(server, target, progress=lambda done, total: second.wait_behind())
+    assert second.end() == [False]
     assert len(server.seen) == 1
     assert target.read_bytes() == CONTENT
     assert names(target.parent) == ["file.bin"]
 
 
-def test_a_waiting_one_takes_over_from_one_that_failed(server: Any, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_one_takes_over_from_one_that_failed(server: Any, target: Path, second: Second) -> None:
     """The one that failed takes the empty part and its folder away, under the lock the other waits for."""
-    flock, locks, is_waiting = fcntl.flock, [], threading.Event()
-
-    def counted(file: Any, operation: int) -> None:
-        locks.append(operation)
-        if len(locks) == 2:
-            is_waiting.set()
-        flock(file, operation)
-
-    monkeypatch.setattr(fcntl, "flock", counted)
-    results: list[bool] = []
-    second = threading.Thread(target=lambda: results.append(get(server, target)))
 
     def refuse(path: Path) -> None:
-        second.start()
-        assert is_waiting.wait(240)
+        second.wait_behind()
         raise WeightsError("not this one")
 
     with pytest.raises(WeightsError, match="not this one"):
         get(server, target, check=refuse)
-    second.join(240)
-    assert results == [True]
+    assert second.end() == [True]
     assert names(target.parent) == ["file.bin"]
 
 

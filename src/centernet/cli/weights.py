@@ -28,6 +28,7 @@ def show_list(typed: Sequence[str], *, program: str) -> int:
     """One line for each file."""
     arguments = _parser(program, LIST).parse_args(typed)
 
+    from centernet.data.memory import size_text
     from centernet.weights import published
     from centernet.weights.download import size_of_part
 
@@ -37,8 +38,8 @@ def show_list(typed: Sequence[str], *, program: str) -> int:
         path = folder / file.path
         part = size_of_part(path)
         size = path.stat().st_size if path.is_file() else None
-        here = "yes" if size is not None else "no" if part is None else f"{_megabytes(part)} of it"
-        rows.append((file.name, file.about, "-" if size is None else _megabytes(size), here, str(path)))
+        here = "yes" if size is not None else "no" if part is None else f"{size_text(part)} of it"
+        rows.append((file.name, file.about, "-" if size is None else size_text(size), here, str(path)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -74,10 +75,6 @@ def _parser(program: str, description: str) -> Parser:
     parser = Parser(prog=program, description=description)
     parser.add_argument("--folder", type=values.path, metavar="DIR", help="where the files lie (default: weights)")
     return parser
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
 
 
 ACTIONS: Actions = {

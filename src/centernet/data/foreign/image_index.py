@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from centernet.errors import DataError
 from centernet.imaging.io import IMAGE_SUFFIXES
 
 SKIPPED = {"__MACOSX", "__pycache__"}
@@ -67,6 +68,17 @@ class ImageIndex:
     def of_stem(self, file: str) -> str | None:
         """The image that goes with an annotation file of the same name: `labels/train/a.txt` and `images/train/a.jpg`."""
         return self.find(PurePosixPath(file).name.rpartition(".")[0], near=file)
+
+    def described_by(self, root: Path, file: str, *, says: str) -> str:
+        """The image of an annotation file below `root`: the one of its own name, or else the one it `says`, often out of date.
+
+        Raises:
+            DataError: there is neither.
+        """
+        name = self.of_stem(file) or self.find(says, near=file)
+        if name is None:
+            raise DataError(f"{root / file}: its image is not there: neither one of that name nor '{says}'")
+        return name
 
     @staticmethod
     def _likeness(path: str, parts: Sequence[str], near: str) -> tuple[int, int, int]:

@@ -10,6 +10,7 @@ from centernet.data.foreign.builder import TableBuilder
 from centernet.data.foreign.image_index import ImageIndex
 from centernet.data.foreign.table_parts import with_sorted_categories
 from centernet.data.tables import AnnotationTable
+from centernet.errors import DataError
 
 _HULLS = ("rectangle", "polygon", "linestrip", "mask")
 
@@ -27,16 +28,14 @@ def read_labelme(root: Path, files: Sequence[str], images: ImageIndex, *, source
     for file in files:
         try:
             content = json.loads((root / file).read_text(encoding="utf-8"))
-            said = str(content.get("imagePath") or "")
-            name = images.of_stem(file) or images.find(said, near=file)
-            if name is None:
-                builder.mistake(f"{root / file}: its image is not there: neither one of that name nor '{said}'")
-                continue
+            name = images.described_by(root, file, says=str(content.get("imagePath") or ""))
             number = builder.image(name, (int(content.get("imageHeight") or 0), int(content.get("imageWidth") or 0)))
             for shape in content["shapes"]:
                 corners = _corners(str(shape.get("shape_type") or "polygon"), shape["points"])
                 if corners is not None:
                     builder.object(number, str(shape["label"]), corners)
+        except DataError as error:
+            builder.mistake(str(error))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             builder.mistake(f"{root / file}: not LabelMe's JSON: {type(error).__name__}: {error}")
     return with_sorted_categories(builder.table())

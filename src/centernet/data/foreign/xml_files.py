@@ -17,8 +17,6 @@ from centernet.errors import DataError
 def read_xml_files(root: Path, files: Sequence[str], images: ImageIndex, *, source: str) -> AnnotationTable:
     """One VOC file an image; the numbers of boxes are kept as they are, as `read_voc` keeps them.
 
-    The image is the one of the file's own name, or else the one that `filename` in it names: that is often out of date.
-
     Args:
         files: paths relative to `root`.
 
@@ -29,12 +27,9 @@ def read_xml_files(root: Path, files: Sequence[str], images: ImageIndex, *, sour
     for file in files:
         try:
             found = read_xml(root / file)
+            name = images.described_by(root, file, says=found.file_name)
         except DataError as error:
             builder.mistake(str(error))
-            continue
-        name = images.of_stem(file) or images.find(found.file_name, near=file)
-        if name is None:
-            builder.mistake(f"{root / file}: its image is not there: neither one of that name nor '{found.file_name}'")
             continue
         number = builder.image(name, found.size)
         for category, corners, is_difficult in found.objects:
