@@ -43,15 +43,22 @@ def test_a_box_without_area_has_radius_zero() -> None:
     assert gaussian_radius_fixed(0, 10) == pytest.approx(0, abs=1e-9)
 
 
-@given(st.integers(-6, 14), st.integers(-6, 12), st.integers(0, 9))
-def test_a_drawn_peak_equals_the_formula_cell_by_cell(x: int, y: int, radius: int) -> None:
+@given(st.integers(-6, 14), st.integers(-6, 12), st.integers(0, 9), st.sampled_from([5.0, 6.0]))
+def test_a_drawn_peak_equals_the_formula_cell_by_cell(x: int, y: int, radius: int, sigmas: float) -> None:
     heatmap = np.full((8, 10), 0.25, np.float32)
-    draw_gaussian(heatmap, (x, y), radius)
-    sigma = (2 * radius + 1) / 6
+    draw_gaussian(heatmap, (x, y), radius, sigmas=sigmas)
+    sigma = (2 * radius + 1) / sigmas
     for row in range(8):
         for column in range(10):
             value = math.exp(-((column - x) ** 2 + (row - y) ** 2) / (2 * sigma**2)) if max(abs(column - x), abs(row - y)) <= radius else 0
             assert heatmap[row, column] == pytest.approx(max(0.25, value), abs=1e-6)
+
+
+def test_a_peak_is_six_sigmas_wide_unless_told_otherwise() -> None:
+    plain, told = np.zeros((2, 9, 9), np.float32)
+    draw_gaussian(plain, (4, 4), 3)
+    draw_gaussian(told, (4, 4), 3, sigmas=6)
+    np.testing.assert_array_equal(plain, told)
 
 
 def test_the_centre_is_exactly_one_and_overlapping_peaks_keep_the_higher_value() -> None:

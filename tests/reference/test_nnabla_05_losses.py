@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from centernet.structures import Array, ClassTable
+from centernet.tasks._keypoints.losses import focal_loss
 from centernet.tasks.ctdet import Config, build
-from centernet.tasks.ctdet.losses import focal_loss, regression_loss
+from centernet.tasks.ctdet.losses import regression_loss
 
 pytestmark = pytest.mark.reference
 Golden = dict[str, Array]

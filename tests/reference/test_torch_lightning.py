@@ -13,9 +13,10 @@ import pytest
 
 from centernet.geometry.gaussian import Elliptic, draw_gaussian, gaussian_radius
 from centernet.structures import Array
+from centernet.tasks._keypoints.losses import focal_loss
 from centernet.tasks.ctdet.config import OverlapLoss
 from centernet.tasks.ctdet.decode import decode_centers
-from centernet.tasks.ctdet.losses import focal_loss, heatmap_loss
+from centernet.tasks.ctdet.losses import heatmap_loss
 from centernet.tasks.ctdet.overlap.losses import overlap_loss
 
 pytestmark = pytest.mark.reference

@@ -13,7 +13,8 @@ import pytest
 
 from centernet.geometry.gaussian import Elliptic, draw_gaussian
 from centernet.structures import Array
-from centernet.tasks.ctdet.losses import box_loss, focal_loss
+from centernet.tasks._keypoints.losses import focal_loss
+from centernet.tasks.ctdet.losses import box_loss
 from centernet.tasks.ctdet.regions import Region, draw_regions
 
 pytestmark = pytest.mark.reference

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+SIGMAS = 6.0  # that a peak is wide
+
 
 def gaussian_radius(height: float, width: float, min_overlap: float = 0.7) -> float:
     """How far both corners of a box may move so that it still overlaps the true one, as the reference computes it.
@@ -83,27 +85,33 @@ class Fixed:
         return self.radius, self.radius
 
 
-def draw_gaussian(heatmap: Array, center: tuple[int, int], radius: int | tuple[int, int]) -> None:
+def draw_gaussian(heatmap: Array, center: tuple[int, int], radius: int | tuple[int, int], *, sigmas: float = SIGMAS) -> None:
     """Draw one object's peak into a heatmap, in place; where peaks meet, the higher value stays.
 
-    The peak is exp(-x^2 / (2 sigma_x^2) - y^2 / (2 sigma_y^2)) with sigma = (2 radius + 1) / 6 (Zhou et al. 2019, Objects as
+    The peak is exp(-x^2 / (2 sigma_x^2) - y^2 / (2 sigma_y^2)) with sigma = (2 radius + 1) / sigmas (Zhou et al. 2019, Objects as
     Points, arXiv:1904.07850, section 3; the width is CornerNet's), cut to the rectangle of sides 2 radius + 1.
 
     Args:
         heatmap: (H, W) floating, one class, in [0, 1]; changed in place.
         center: (x, y), the cell of the object, where the value becomes exactly 1. The part of the rectangle outside the map is cut off.
         radius: in cells, >= 0, one for both directions or (across, down); 0 marks the one cell.
+        sigmas: how many the rectangle is wide, > 0.
 
     Raises:
         ValueError: the radius is negative.
     """
-    peak, rows, columns = gaussian_window(heatmap.shape, center, radius, heatmap.dtype)
+    peak, rows, columns = gaussian_window(heatmap.shape, center, radius, heatmap.dtype, sigmas=sigmas)
     window = heatmap[rows, columns]
     np.maximum(window, peak, out=window)
 
 
 def gaussian_window(
-    shape: tuple[int, ...], center: tuple[int, int], radius: int | tuple[int, int], dtype: npt.DTypeLike = np.float32
+    shape: tuple[int, ...],
+    center: tuple[int, int],
+    radius: int | tuple[int, int],
+    dtype: npt.DTypeLike = np.float32,
+    *,
+    sigmas: float = SIGMAS,
 ) -> tuple[Array, slice, slice]:
     """The part of `draw_gaussian`'s peak that lies on a map of `shape` (H, W), and the rows and columns it takes there.
 
@@ -118,25 +126,23 @@ def gaussian_window(
     left, right = max(x - across, 0), min(x + across + 1, width)
     if top >= bottom or left >= right:
         return np.zeros((0, 0), dtype), slice(0, 0), slice(0, 0)
-    peak = _round_peak(across, np.dtype(dtype)) if across == down else _peak(across, down, np.dtype(dtype))
+    peak = (_round_peak if across == down else _peak)(across, down, np.dtype(dtype), sigmas)
     return peak[top - y + down : bottom - y + down, left - x + across : right - x + across], slice(top, bottom), slice(left, right)
 
 
-@lru_cache(maxsize=128)
-def _round_peak(radius: int, dtype: np.dtype[Any]) -> Array:
-    return _peak(radius, radius, dtype)
-
-
-def _peak(across: int, down: int, dtype: np.dtype[Any]) -> Array:
+def _peak(across: int, down: int, dtype: np.dtype[Any], sigmas: float) -> Array:
     """(2 down + 1, 2 across + 1), the whole peak; not to be written to."""
-    peak: Array = np.multiply.outer(_profile(down), _profile(across)).astype(dtype)
+    peak: Array = np.multiply.outer(_profile(down, sigmas), _profile(across, sigmas)).astype(dtype)
     peak.flags.writeable = False
     return peak
 
 
-@lru_cache(maxsize=512)
-def _profile(radius: int) -> Array:
+_round_peak = lru_cache(maxsize=256)(_peak)  # of equal radii
+
+
+@lru_cache(maxsize=1024)
+def _profile(radius: int, sigmas: float) -> Array:
     """(2 radius + 1,), the peak along one direction."""
     distance = np.arange(-radius, radius + 1)
-    profile: Array = np.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
+    profile: Array = np.exp(-(distance**2) / (2 * ((2 * radius + 1) / sigmas) ** 2))
     return profile

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from centernet.geometry.gaussian import gaussian_radius, gaussian_radius_fixed
 from centernet.structures import Array, ClassTable, Grid, Sample
+from centernet.tasks._keypoints.targets import RadiusFunction
 from centernet.tasks.ctdet import Config, build
 from centernet.tasks.ctdet.decode import decode_centers
-from centernet.tasks.ctdet.targets import RadiusFunction, encode_centers, ideal_outputs
+from centernet.tasks.ctdet.targets import encode_centers, ideal_outputs
 
 GRID = Grid(64, 96, 4)  # 16 x 24 cells
 

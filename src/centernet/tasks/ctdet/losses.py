@@ -12,37 +12,11 @@ import nnabla.functions as F
 from centernet import plugins
 from centernet.errors import ConfigError
 from centernet.models.specs import Layout
+from centernet.tasks._keypoints.losses import at_cells, focal_loss, mean_over_stacks, smooth_l1
 from centernet.tasks.ctdet.config import OverlapLoss
 from centernet.tasks.ctdet.overlap.losses import overlap_loss
 
 RELATIVE = 1e-4  # cells, added to sizes that errors are divided by, as in the official code
-
-
-def focal_loss(logits: nn.Variable, heatmap: nn.Variable, num_peaks: nn.Variable, *, layout: Layout) -> nn.Variable:
-    """Penalty-reduced focal loss (arXiv:1904.07850, equation 1, alpha 2, beta 4).
-
-    With q the probability given to the wrong answer, both branches of the equation are
-    `weight * q^2 * -log(1 - q)`, where the weight is 1 at peaks and (1 - heatmap)^4 elsewhere. Weight and q^2 are
-    multiplied as a sum of logarithms, and the rest as an inner product: NNabla multiplies two maps on the CPU thirty
-    times slower than it adds them. Nothing here overflows, whatever the logits.
-
-    Args:
-        logits: (B, C, h, w) or (B, h, w, C) by layout, before the sigmoid.
-        heatmap: (B, C, h, w) in [0, 1], the target.
-        num_peaks: (), cells of the *global* batch whose target is 1; 0 counts as 1.
-
-    Returns:
-        (), the sum over this batch, divided by num_peaks.
-    """
-    if layout == "nhwc":
-        heatmap = F.transpose(heatmap, (0, 2, 3, 1))
-    is_peak = F.greater_equal_scalar(heatmap, 1.0)
-    log_weight = 4.0 * F.log(1.0 - heatmap + is_peak)
-    log_wrong = -1.0 * F.sigmoid_cross_entropy(logits, 1.0 - is_peak)
-    minus_log_right = F.sigmoid_cross_entropy(logits, is_peak)
-    factor = F.exp(log_weight + 2.0 * log_wrong)
-    total = F.affine(F.reshape(factor, (1, -1)), F.reshape(minus_log_right, (-1, 1)))
-    return F.reshape(total, ()) / F.maximum_scalar(num_peaks, 1.0)
 
 
 def regression_loss(
@@ -60,15 +34,10 @@ def regression_loss(
     Returns:
         (), sum of mask * |prediction - target| over this batch, divided by (c num_objects + 1e-4).
     """
-    batch, objects, channels = target.shape
-    if layout == "nhwc":
-        found = F.gather(F.reshape(prediction, (batch, -1, channels)), indices, axis=1, batch_dims=1)
-        mask = F.broadcast(F.reshape(mask, (batch, objects, 1)), found.shape)
-    else:  # gathering along the last axis spares a transposed copy of the map and of its gradient
-        found = F.gather(F.reshape(prediction, (batch, channels, -1)), indices, axis=2, batch_dims=1)
-        target = F.transpose(target, (0, 2, 1))
-        mask = F.broadcast(F.reshape(mask, (batch, 1, objects)), found.shape)
-    return F.sum(mask * F.absolute_error(found, target)) / (float(channels) * num_objects + 1e-4)
+    found = at_cells(prediction, indices, layout=layout)
+    mask = F.broadcast(F.reshape(mask, (mask.shape[0], 1, -1)), found.shape)
+    errors = F.absolute_error(found, F.transpose(target, (0, 2, 1)))
+    return F.sum(mask * errors) / (float(found.shape[1]) * num_objects + 1e-4)
 
 
 def center_losses(
@@ -99,9 +68,7 @@ def center_losses(
             kind = offset if name == "offset" else boxes
             losses[name] = box_loss(name, maps, targets, kind=kind, relative=relative_size and name == "size", layout=layout)
         stacks.append(losses)
-    if len(stacks) == 1:
-        return stacks[0]
-    return {name: F.mul_scalar(F.add_n(*(losses[name] for losses in stacks)), 1.0 / len(stacks)) for name in stacks[0]}
+    return mean_over_stacks(stacks)
 
 
 def heatmap_loss(logits: nn.Variable, targets: Mapping[str, nn.Variable], *, kind: str, layout: Layout) -> nn.Variable:
@@ -170,7 +137,7 @@ def _errors(kind: str, found: nn.Variable, wanted: nn.Variable, *, key: str) -> 
     """Of every number."""
     if kind == "l1":
         return F.absolute_error(found, wanted)
-    return 0.5 * F.huber_loss(found, wanted) if kind == "smooth_l1" else own_errors(kind, found, wanted, key=key)
+    return smooth_l1(found, wanted) if kind == "smooth_l1" else own_errors(kind, found, wanted, key=key)
 
 
 def own_errors(name: str, prediction: nn.Variable, target: nn.Variable, *, key: str) -> nn.Variable:
@@ -206,10 +173,11 @@ class _Place:
 
     def found(self, maps: nn.Variable) -> nn.Variable:
         """(B, c, n) of a head's maps."""
+        if self.indices is not None:
+            return at_cells(maps, self.indices, layout=self.layout)
         if self.layout == "nhwc":
             maps = F.transpose(maps, (0, 3, 1, 2))
-        flat = F.reshape(maps, (*maps.shape[:2], -1))
-        return flat if self.indices is None else F.gather(flat, self.indices, axis=2, batch_dims=1)
+        return F.reshape(maps, (*maps.shape[:2], -1))
 
     def wanted(self, target: nn.Variable) -> nn.Variable:
         """(B, c, n) of an entry of the targets."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
@@ -11,13 +10,9 @@ import numpy as np
 
 from centernet.geometry.gaussian import Elliptic, Fixed, draw_gaussian
 from centernet.structures import Array, Grid, Sample
+from centernet.tasks._keypoints.targets import RadiusFunction, class_ids_of, erase_peaks, ideal_logits, whole_radius
 from centernet.tasks.ctdet.config import Form, Place
 from centernet.tasks.ctdet.regions import Region, draw_regions
-
-RadiusFunction = Callable[[float, float, float], float]  # height, width, min_overlap -> radius, in cells
-
-# As a probability indistinguishable from 0 and 1 in float32, yet finite: the logit of an ideal heatmap.
-CERTAIN_LOGIT = 30.0
 
 CHANNELS: Mapping[Form, Mapping[str, int]] = {"size": {"size": 2, "offset": 2}, "ltrb": {"ltrb": 4}}  # of the heads that say boxes
 
@@ -70,9 +65,7 @@ def encode_centers(
     Raises:
         ValueError: a class id is out of range.
     """
-    class_ids = sample.class_ids[:max_objects].tolist()
-    if class_ids and (min(class_ids) < 0 or max(class_ids) >= num_classes):
-        raise ValueError(f"{sample.name or 'sample'}: class ids {min(class_ids)}..{max(class_ids)}, expected 0..{num_classes - 1}")
+    class_ids = class_ids_of(sample, num_classes=num_classes, max_objects=max_objects)
     shapes = _shapes((num_classes, *grid.cells), max_objects, form, at, more)
     if out is None:
         targets = {name: np.zeros(shape, np.int32 if name in INTEGERS else np.float32) for name, shape in shapes.items()}
@@ -170,7 +163,7 @@ def _reach(radius: RadiusFunction | Elliptic | Fixed, min_overlap: float) -> _Re
         return radius.radii
 
     def both(height: float, width: float) -> _Radii:
-        cells = max(0, int(radius(math.ceil(height), math.ceil(width), min_overlap)))
+        cells = whole_radius(radius, height, width, min_overlap)
         return cells, cells
 
     return both
@@ -198,15 +191,8 @@ def _shapes(heatmap: tuple[int, int, int], rows: int, form: Form, at: Place, mor
 
 
 def _erase(targets: Mapping[str, Array]) -> None:
-    """Set targets back to zero.
-
-    The heatmap is most of them and nearly all zero, so only the channels that were drawn in are cleared; they are those
-    that are 1 at the cell of an object.
-    """
-    heatmap = targets["heatmap"]
-    rows, columns = np.divmod(targets["indices"][targets["mask"] > 0], heatmap.shape[2])
-    for channel in np.flatnonzero((heatmap[:, rows, columns] == 1).any(axis=1)):
-        heatmap[channel] = 0
+    """Set targets back to zero."""
+    erase_peaks(targets["heatmap"], targets["indices"][targets["mask"] > 0])
     for name, array in targets.items():
         if name != "heatmap":
             array[...] = 0
@@ -225,10 +211,8 @@ def ideal_outputs(targets: Mapping[str, Array], *, cells: tuple[int, int], certa
     Returns:
         heatmap: (B, C, h, w) float32, logits. size, offset, ltrb: (B, c, h, w) float32, in cells, as `decode.decode_centers` takes them.
     """
-    heatmap = targets["heatmap"].astype(np.float64)
-    with np.errstate(divide="ignore"):
-        logits = np.clip(np.log(heatmap) - np.log1p(-heatmap), -CERTAIN_LOGIT, CERTAIN_LOGIT)
-    maps: dict[str, Array] = {"heatmap": np.where(heatmap >= 1, CERTAIN_LOGIT, -CERTAIN_LOGIT if certain else logits).astype(np.float32)}
+    heatmap = targets["heatmap"]
+    maps = {"heatmap": ideal_logits(heatmap, certain=certain)}
     image, row = np.nonzero(targets["mask"])
     for name in (name for form in CHANNELS.values() for name in form if name in targets):
         target = targets[name]

@@ -13,12 +13,13 @@ from centernet.metrics.coco_ap import CocoAP
 from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid
+from centernet.tasks._keypoints.targets import RadiusFunction
 from centernet.tasks.base import Metric, MetricProtocol, Variables
 from centernet.tasks.ctdet.config import Config, OverlapLoss
 from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, read_decoded
 from centernet.tasks.ctdet.graph import decode_graph
 from centernet.tasks.ctdet.losses import center_losses
-from centernet.tasks.ctdet.targets import RadiusFunction, encode_centers, ideal_outputs
+from centernet.tasks.ctdet.targets import encode_centers, ideal_outputs
 
 # The probability of an object at initialisation is 0.1 (arXiv:1708.02002, section 3.3).
 HEATMAP_BIAS = -2.19

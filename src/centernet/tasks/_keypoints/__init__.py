@@ -1,0 +1,1 @@
+"""What tasks share whose objects are peaks of heatmaps; the name keeps it from being taken for a task."""
