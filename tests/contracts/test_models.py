@@ -31,6 +31,13 @@ OUTPUTS = {
     "heatmap": HeadSpec(scope="hm", channels=3, kind="heatmap", bias=-2.19),
     "size": HeadSpec(scope="wh", channels=2, kind="regression"),
 }
+OWN_OUTPUTS = {  # of heads that are for one task alone
+    "triplet": {
+        f"{keypoint}_{kind}": HeadSpec(scope=f"{keypoint}_{kind}s", channels=2, kind="regression")
+        for keypoint in ("tl", "br", "ct")
+        for kind in ("heat", "regr")
+    }
+}
 NAMES = json.loads((Path(__file__).parent / "parameter_names.json").read_text())
 EVERYTHING = [(package, name) for package in (BACKBONES, NECKS, HEADS) for name in plugins.names(package)]
 WITHOUT_PARAMETERS = [(NECKS, "identity")]
@@ -55,7 +62,7 @@ def builder(package: str, name: str, config: Any) -> Build:
         return lambda inputs, ops: list(module.build(inputs[0], ops, config))
     if package == NECKS:
         return lambda inputs, ops: [module.build(inputs, ops, config)]
-    return lambda inputs, ops: list(module.build(inputs[0], ops, config, OUTPUTS).values())
+    return lambda inputs, ops: list(module.build(inputs[0], ops, config, OWN_OUTPUTS.get(name, OUTPUTS)).values())
 
 
 def side_of(package: str, name: str) -> int:
@@ -87,7 +94,7 @@ def outputs_of(package: str, name: str, config: Any) -> list[FeatureSpec]:
         return list(module.features(config)) * (module.stacks(config) if hasattr(module, "stacks") else 1)
     if package == NECKS:
         return [module.features(config, levels_of(name))]
-    return [FeatureSpec(LEVELS[0].stride, head.channels) for head in OUTPUTS.values()]
+    return [FeatureSpec(LEVELS[0].stride, head.channels) for head in OWN_OUTPUTS.get(name, OUTPUTS).values()]
 
 
 def all_parameters() -> dict[str, nn.Variable]:

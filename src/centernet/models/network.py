@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import nnabla as nn
@@ -48,7 +49,7 @@ class Network:
             scope: where the parameters live, so that two networks do not meet; default: NNabla's current scope.
 
         Raises:
-            ConfigError: neck and backbone do not fit.
+            ConfigError: neck and backbone do not fit, or the head is not for these outputs.
         """
         self.backbone, self.neck, self.head = backbone, neck, head
         self.heads = dict(heads)
@@ -66,6 +67,11 @@ class Network:
             fitting = ", ".join(_necks_for(self._levels)) or "none"
             pair = f"{plugins.name_of(neck)} on {plugins.name_of(backbone)}"
             raise ConfigError(f"model.neck: {pair}: {error}; necks that fit this backbone: {fitting}") from error
+        try:
+            _check_heads(self._head, self.heads)
+        except ValueError as error:
+            fitting = ", ".join(_heads_for(self.heads))
+            raise ConfigError(f"model.head: {plugins.name_of(head)} {error}; heads that fit this task: {fitting}") from error
 
     @property
     def stride(self) -> int:
@@ -210,3 +216,19 @@ def _necks_for(levels: list[FeatureSpec]) -> list[str]:
             neck.features(neck.Config(), levels)
             found.append(name)
     return found
+
+
+def _heads_for(heads: Mapping[str, HeadSpec]) -> list[str]:
+    """The head plug-ins that are for these outputs."""
+    found = []
+    for name in plugins.names(HEADS):
+        with suppress(ValueError):
+            _check_heads(plugins.load(HEADS, name), heads)
+            found.append(name)
+    return found
+
+
+def _check_heads(plugin: ModuleType, heads: Mapping[str, HeadSpec]) -> None:
+    """ValueError where a head that says what it is for is not for these outputs."""
+    if hasattr(plugin, "check_heads"):
+        plugin.check_heads(heads)

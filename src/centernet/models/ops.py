@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from zlib import crc32
 
 import nnabla as nn
@@ -140,10 +140,25 @@ class Ops:
             )
 
     def conv_bn(
-        self, x: nn.Variable, channels: int, kernel: int, *, stride: int = 1, group: int = 1, initial: Initial, relu: bool = True
+        self,
+        x: nn.Variable,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        group: int = 1,
+        initial: Initial,
+        relu: bool = True,
+        names: tuple[str, str] | None = None,
     ) -> nn.Variable:
-        """Convolution without bias, batch normalisation and, where asked for, ReLU."""
-        x = self.batch_norm(self.convolution(x, channels, kernel, stride=stride, group=group, initial=initial))
+        """Convolution without bias, batch normalisation and, where asked for, ReLU.
+
+        names: scopes of their own for the first two; None: both are in the current one.
+        """
+        with nullcontext() if names is None else self.scope(names[0]):
+            x = self.convolution(x, channels, kernel, stride=stride, group=group, initial=initial)
+        with nullcontext() if names is None else self.scope(names[1]):
+            x = self.batch_norm(x)
         return F.relu(x) if relu else x
 
     def relu(self, x: nn.Variable) -> nn.Variable:

@@ -89,8 +89,4 @@ def _block(x: nn.Variable, ops: Ops, channels: int, *, stride: int, shortcut: nn
 
 
 def _conv_bn(x: nn.Variable, ops: Ops, channels: int, kernel: int, *, names: tuple[str, str], stride: int = 1) -> nn.Variable:
-    """Each of the two layers in a scope of its own."""
-    with ops.scope(names[0]):
-        x = ops.convolution(x, channels, kernel, stride=stride, initial=fan_out_normal)
-    with ops.scope(names[1]):
-        return ops.batch_norm(x)
+    return ops.conv_bn(x, channels, kernel, stride=stride, initial=fan_out_normal, relu=False, names=names)

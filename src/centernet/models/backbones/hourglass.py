@@ -46,7 +46,7 @@ def build(x: nn.Variable, ops: Ops, config: Config) -> list[list[nn.Variable]]:
     """The features of image x, stack by stack."""
     channels = [scaled(count, config.width) for count in CHANNELS]
     with ops.scope("pre/0"):
-        x = ops.relu(_conv_bn(x, ops, scaled(STEM_CHANNELS, config.width), 7, names=("conv", "bn"), stride=2))
+        x = _conv_bn(x, ops, scaled(STEM_CHANNELS, config.width), 7, names=("conv", "bn"), stride=2, relu=True)
     with ops.scope("pre/1"):
         x = _residual(x, ops, channels[0], stride=2)
     outputs: list[list[nn.Variable]] = []
@@ -56,7 +56,7 @@ def build(x: nn.Variable, ops: Ops, config: Config) -> list[list[nn.Variable]]:
         with ops.scope(f"kps/{stack}"):
             y = _hourglass(x, ops, channels, BLOCKS)
         with ops.scope(f"cnvs/{stack}"):
-            outputs.append([ops.relu(_conv_bn(y, ops, channels[0], 3, names=("conv", "bn")))])
+            outputs.append([_conv_bn(y, ops, channels[0], 3, names=("conv", "bn"), relu=True)])
     return outputs
 
 
@@ -94,7 +94,7 @@ def _residuals(x: nn.Variable, ops: Ops, channels: Sequence[int], *, stride: int
 
 
 def _residual(x: nn.Variable, ops: Ops, channels: int, *, stride: int = 1) -> nn.Variable:
-    y = ops.relu(_conv_bn(x, ops, channels, 3, names=("conv1", "bn1"), stride=stride))
+    y = _conv_bn(x, ops, channels, 3, names=("conv1", "bn1"), stride=stride, relu=True)
     y = _conv_bn(y, ops, channels, 3, names=("conv2", "bn2"))
     if stride > 1 or ops.channels(x) != channels:
         with ops.scope("skip"):
@@ -102,9 +102,7 @@ def _residual(x: nn.Variable, ops: Ops, channels: int, *, stride: int = 1) -> nn
     return ops.add_relu(y, x)
 
 
-def _conv_bn(x: nn.Variable, ops: Ops, channels: int, kernel: int, *, names: tuple[str, str], stride: int = 1) -> nn.Variable:
-    """Each of the two layers in a scope of its own."""
-    with ops.scope(names[0]):
-        x = ops.convolution(x, channels, kernel, stride=stride, initial=fan_in_uniform)
-    with ops.scope(names[1]):
-        return ops.batch_norm(x)
+def _conv_bn(
+    x: nn.Variable, ops: Ops, channels: int, kernel: int, *, names: tuple[str, str], stride: int = 1, relu: bool = False
+) -> nn.Variable:
+    return ops.conv_bn(x, channels, kernel, stride=stride, initial=fan_in_uniform, relu=relu, names=names)

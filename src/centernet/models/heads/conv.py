@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from centernet.errors import STRICT
-from centernet.models.initial import fan_in_uniform, normal
+from centernet.models.initial import Initial, fan_in_uniform, normal
 from centernet.models.ops import Ops
 from centernet.models.specs import HeadSpec, scaled
 
@@ -26,16 +26,22 @@ class Config:
 
 def build(feature: nn.Variable, ops: Ops, config: Config, heads: Mapping[str, HeadSpec]) -> dict[str, nn.Variable]:
     """The raw output maps (logits for a heatmap), in the order and under the names of `heads`."""
-    return {name: _branch(feature, ops, config, spec) for name, spec in heads.items()}
+    hidden = scaled(config.hidden_channels, config.width) if config.hidden_channels else 0
+    return {name: branch(feature, ops, spec, hidden=hidden, initial=INITIAL[spec.kind]) for name, spec in heads.items()}
 
 
 def torch_module(scope: str, layer: str, config: Config) -> str | None:
-    """What the official system calls the layer, see `torch_names`.
+    """What the official system calls the layer, see `torch_names`."""
+    return module_of(scope, has_hidden=config.hidden_channels > 0)
+
+
+def module_of(scope: str, *, has_hidden: bool) -> str | None:
+    """The original's module of a layer that `branch` made in this scope; None where it made none such.
 
     Modules 0 and 2 of a head, or the head itself where it has no hidden layer; 0.conv and 1 of each stack's.
     """
     one = re.fullmatch(r"(\w+)_(conv1|final)", scope)
-    if one and not config.hidden_channels:
+    if one and not has_hidden:
         return one[1]
     if one:
         return f"{one[1]}.{'0' if one[2] == 'conv1' else '2'}"
@@ -45,11 +51,11 @@ def torch_module(scope: str, layer: str, config: Config) -> str | None:
     return f"{stacked[1]}.{stacked[2]}.{'0.conv' if stacked[3] == 'conv1' else '1'}"
 
 
-def _branch(x: nn.Variable, ops: Ops, config: Config, spec: HeadSpec) -> nn.Variable:
-    initial = INITIAL[spec.kind]
-    if config.hidden_channels:
+def branch(x: nn.Variable, ops: Ops, spec: HeadSpec, *, hidden: int, initial: Initial) -> nn.Variable:
+    """One raw output map. hidden: channels between the two layers; 0: there is one layer alone."""
+    if hidden:
         with ops.scope(spec.layer("conv1")):
             # Bias 0, as in the paper's code: the predecessor's -2.19 before a ReLU starts with dead units.
-            x = ops.relu(ops.convolution(x, scaled(config.hidden_channels, config.width), 3, initial=initial, bias=0.0))
+            x = ops.relu(ops.convolution(x, hidden, 3, initial=initial, bias=0.0))
     with ops.scope(spec.layer("final")):
         return ops.convolution(x, spec.channels, 1, initial=initial, bias=spec.bias)
