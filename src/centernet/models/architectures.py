@@ -95,7 +95,7 @@ USUAL: dict[str, Section] = {  # what a plug-in's options are where nothing is s
     "resnet": {"num_layers": 18},
     "dla": {"num_layers": 34},
     "dlav0": {"num_layers": 34},
-    "hourglass": {"num_layers": 104},
+    "hourglass": {"num_layers": 104, "size": "full"},
     "resnext": {"num_layers": 50},
     "wide_resnet": {"num_layers": 50},
     "mobilenet_v3": {"size": "small"},

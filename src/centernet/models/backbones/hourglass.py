@@ -16,7 +16,7 @@ from centernet.models.specs import FeatureSpec, InputSizes, scaled
 
 STACKS = {52: 1, 104: 2}
 STEM_CHANNELS = 128
-CHANNELS = (256, 256, 384, 384, 384, 512)  # at strides 4 to 128
+CHANNELS = {"full": (256, 256, 384, 384, 384, 512), "tiny": (256, 128, 256, 256, 256, 384)}  # at strides 4 to 128
 BLOCKS = (2, 2, 2, 2, 2, 4)  # residual blocks in a row, at the same strides
 STRIDE = 4
 
@@ -24,12 +24,13 @@ STRIDE = 4
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Config:
     num_layers: Literal[52, 104] = 104
+    size: Literal["full", "tiny"] = "full"  # how many channels there are inside
     width: Annotated[float, Field(gt=0)] = 1.0  # multiplies all channels
 
 
 def features(config: Config) -> list[FeatureSpec]:
     """Of each stack one feature of stride 4."""
-    return [FeatureSpec(STRIDE, scaled(CHANNELS[0], config.width))]
+    return [FeatureSpec(STRIDE, scaled(CHANNELS[config.size][0], config.width))]
 
 
 def stacks(config: Config) -> int:
@@ -39,12 +40,12 @@ def stacks(config: Config) -> int:
 
 def input_sizes(config: Config) -> InputSizes:
     """Five halvings and their enlargements must meet; an odd side, as CornerNet's 511, is rounded up by the first halving."""
-    return InputSizes(STRIDE << (len(CHANNELS) - 1), or_one_less=True)
+    return InputSizes(STRIDE << (len(CHANNELS[config.size]) - 1), or_one_less=True)
 
 
 def build(x: nn.Variable, ops: Ops, config: Config) -> list[list[nn.Variable]]:
     """The features of image x, stack by stack."""
-    channels = [scaled(count, config.width) for count in CHANNELS]
+    channels = [scaled(count, config.width) for count in CHANNELS[config.size]]
     with ops.scope("pre/0"):
         x = _conv_bn(x, ops, scaled(STEM_CHANNELS, config.width), 7, names=("conv", "bn"), stride=2, relu=True)
     with ops.scope("pre/1"):
