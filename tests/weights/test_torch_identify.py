@@ -29,6 +29,16 @@ def test_unknown_keys_are_unknown() -> None:
     assert architecture({f"kps.{stack}.up1.weight": (1,) for stack in range(3)}) is None
 
 
+def test_hourglasses_are_told_by_their_stacks_and_those_of_keypoint_triplets_by_their_poolings() -> None:
+    one, two = ({f"kps.{stack}.low1.0.conv1.weight": (256, 256, 3, 3) for stack in range(count)} for count in (1, 2))
+    assert [architecture(shapes) for shapes in (one, two)] == ["hourglass_52", "hourglass_104"]
+    for pooling in ("tl_cnvs.0.p_conv1.weight", "cnvs_tl.0.p_conv1.weight"):
+        found = [architecture({**shapes, pooling: (256, 128, 3, 3)}) for shapes in (one, two)]
+        assert found == ["keypoint_triplets_52", "keypoint_triplets_104"]
+        tiny = {"kps.0.low1.0.conv1.weight": (128, 256, 3, 3), pooling: (256, 128, 3, 3)}
+        assert architecture(tiny) == "keypoint_triplets_tiny"
+
+
 def test_heads_are_the_last_layers_by_name() -> None:
     shapes = {"bn1.weight": (64,), "hm.0.weight": (64, 64, 3, 3), "hm.0.bias": (64,), "hm.2.weight": (20, 64, 1, 1), "hm.2.bias": (20,)}
     assert head_channels({**shapes, "wh.2.weight": (2, 64, 1, 1), "wh.2.bias": (2,)}) == {"hm": 20, "wh": 2}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from centernet.errors import WeightsError
-from centernet.weights.torch_import import Layer, import_state, plain, read_checkpoint
+from centernet.weights.torch_import import Layer, import_state, own_keys, plain, read_checkpoint
 
 KERNEL = np.arange(54, dtype=np.float64).reshape(2, 3, 3, 3)
 STATE = {"a.weight": KERNEL, "b.running_var": np.array([1.0, 2.0]), "c.num_batches_tracked": np.array(5)}
@@ -54,6 +54,28 @@ def test_what_wraps_the_model_is_taken_off_its_keys(prefix: str) -> None:
 def test_a_prefix_of_some_keys_stays_but_that_of_data_parallel_goes() -> None:
     assert list(plain({"model.a": KERNEL, "b": KERNEL})) == ["model.a", "b"]
     assert list(plain({"module.a": KERNEL, "b": KERNEL, "module_list.c": KERNEL})) == ["a", "b", "module_list.c"]
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(
+    ("rewritten", "original"),
+    [
+        ("kps.0.top.1.conv1.weight", "kps.0.up1.1.conv1.weight"),
+        ("kps.1.low2.low2.top.0.bn1.bias", "kps.1.low2.low2.up1.0.bn1.bias"),
+        ("cnvs_tl.0.p1_look_conv.weight", "tl_cnvs.0.P1_look_conv.weight"),
+        ("cnvs_br.1.p2_look_conv.weight", "br_cnvs.1.P2_look_conv.weight"),
+        ("cnvs_ct.0.p1_conv1.conv.weight", "ct_cnvs.0.p1_conv1.conv.weight"),
+        ("hmap_ct.0.0.conv.bias", "ct_heats.0.0.conv.bias"),
+        ("embd_br.0.1.bias", "br_tags.0.1.bias"),
+        ("regs_tl.1.1.weight", "tl_regrs.1.1.weight"),
+        ("cnvs_.0.0.weight", "cnvs_.0.0.weight"),
+        ("low2.top.weight", "low2.top.weight"),
+    ],
+)
+def test_modules_of_a_rewritten_system_are_called_as_in_the_original(prefix: str, rewritten: str, original: str) -> None:
+    other = f"{prefix}pre.0.conv.weight"
+    for wanted in ((), ("pre.0.conv.weight", original)):
+        assert own_keys([f"{prefix}{rewritten}", other], wanted) == {original: f"{prefix}{rewritten}", "pre.0.conv.weight": other}
 
 
 def test_a_prefix_that_the_network_itself_has_stays() -> None:

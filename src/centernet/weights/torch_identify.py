@@ -23,12 +23,12 @@ HEAD_ENDINGS = (r"\.\d\.1", r"\.2", "")  # of the last layer of a head: of a sta
 def architecture(shapes: Shapes) -> str | None:
     """The official system's name (`res_18`, `resdcn_101`, `dla_34`, `dlav0_34`, `hourglass_104`, `keypoint_triplets_104`) or torchvision's.
 
+    Those of keypoint triplets end in 104, 52, or tiny, which is a 52 with fewer channels.
+
     None where the keys are of nothing that is known. Keys are those without prefixes, see `torch_import.plain`.
     """
     if any(key.startswith("kps.") for key in shapes):
-        stacks = STACKS.get(len({key.split(".")[1] for key in shapes if key.startswith("kps.")}))
-        is_triplets = any(key.startswith(("tl_cnvs.", "cnvs_tl.")) for key in shapes)
-        return stacks and f"{'keypoint_triplets' if is_triplets else 'hourglass'}_{stacks}"
+        return _hourglass(shapes)
     if "layer1.0.conv1.weight" in shapes:
         return _resnet(shapes)
     if "features.0.0.weight" in shapes:
@@ -59,6 +59,15 @@ def hidden_channels(shapes: Shapes) -> int | None:
     hidden = re.compile(rf"({'|'.join(heads)})\.(0|\d\.0\.conv)\.weight")
     counts = [shape[0] for key, shape in shapes.items() if heads and hidden.fullmatch(key)]
     return (counts or [0])[0] if heads else None
+
+
+def _hourglass(shapes: Shapes) -> str | None:
+    stacks = STACKS.get(len({key.split(".")[1] for key in shapes if key.startswith("kps.")}))
+    if not any(key.startswith(("tl_cnvs.", "cnvs_tl.")) for key in shapes):
+        return stacks and f"hourglass_{stacks}"
+    first = shapes.get("kps.0.low1.0.conv1.weight", (0, 0))
+    is_tiny = stacks == "52" and first[0] < first[1]  # the others never have fewer channels further in
+    return stacks and f"keypoint_triplets_{'tiny' if is_tiny else stacks}"
 
 
 def _resnet(shapes: Shapes) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -28,6 +29,15 @@ PREFIXES = ("module.", "_orig_mod.")  # of models that were saved inside DataPar
 COMMON_PREFIXES = ("model.", "net.", "network.", "backbone.")  # taken off where every key has them
 TRUNK = "base."  # in front of a backbone's keys in a detector, not in the same backbone's ImageNet checkpoint
 EXAMPLES = 5  # names a summary lists of each kind
+# How a rewritten system (CenterNet-47) calls modules of the original it rewrote (arXiv:1904.08189), and the original.
+RESPELT = (
+    (re.compile(r"^(kps\.\d+\.(?:low2\.)*)top\."), r"\1up1."),
+    (re.compile(r"^cnvs_(tl|br|ct)\."), r"\1_cnvs."),
+    (re.compile(r"^hmap_(tl|br|ct)\."), r"\1_heats."),
+    (re.compile(r"^embd_(tl|br)\."), r"\1_tags."),
+    (re.compile(r"^regs_(tl|br|ct)\."), r"\1_regrs."),
+    (re.compile(r"^((?:tl|br)_cnvs\.\d+\.)p([12]_look_conv)\."), r"\1P\2."),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,22 +122,31 @@ def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
 
 
 def plain(state: Mapping[str, Value], wanted: Iterable[str] = ()) -> dict[str, Value]:
-    """The same values under the keys that the model itself has, without what wraps it; `wanted` are the keys looked for."""
+    """The same values under the keys that the model itself has, without what wraps it, in the original's spelling.
+
+    wanted: the keys looked for.
+    """
     return {key: state[own] for key, own in own_keys(state, wanted).items()}
 
 
 def own_keys(state: Iterable[str], wanted: Iterable[str] = ()) -> dict[str, str]:
     """The key that the model itself has -> the file's own, of every key; see `plain`."""
-    keys, before = {key: key for key in state}, None
+    keys, before = {_respelt(key): key for key in state}, None
     wanted = set(wanted)
     while keys and list(keys) != before and not wanted & set(keys):
         before = list(keys)
         shared = tuple(prefix for prefix in COMMON_PREFIXES if all(key.startswith(prefix) for key in keys))
-        shorter = {_without(key, (*PREFIXES, *shared)): own for key, own in keys.items()}
+        shorter = {_respelt(_without(key, (*PREFIXES, *shared))): own for key, own in keys.items()}
         keys = shorter if len(shorter) == len(keys) else keys  # two keys must not become one
     if not wanted & set(keys) and any(f"{TRUNK}{key}" in wanted for key in keys):
         keys = {f"{TRUNK}{key}": own for key, own in keys.items()}
     return keys
+
+
+def _respelt(key: str) -> str:
+    for pattern, original in RESPELT:
+        key = pattern.sub(original, key)
+    return key
 
 
 def _without(key: str, prefixes: Sequence[str]) -> str:
