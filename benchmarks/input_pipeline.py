@@ -93,7 +93,7 @@ class Shares:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """The pipeline's warp and colours are timed."""
-        module = "centernet.data.pipeline"
+        module = "centernet.data.views"
         with (
             mock.patch(f"{module}.warp", self.timed("warp", warp.warp)),
             mock.patch.object(color, "with_fourth_channel", self.timed("warp", color.with_fourth_channel)),

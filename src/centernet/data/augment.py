@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from centernet.data.mixing import ErasingConfig, MixupConfig, MosaicConfig
 from centernet.data.transforms import TransformConfig
 from centernet.errors import STRICT
 from centernet.geometry import affine
@@ -19,6 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
 Jitter = Annotated[float, Field(ge=0, lt=1)]
 Triple = tuple[float, float, float]
+Mirror = Literal["published", "exact"]
 Step = tuple[Literal["brightness", "contrast", "saturation"], float]
 
 
@@ -28,7 +30,8 @@ class AugmentConfig:
 
     With `random_crop` a square of one of `crop_scales` times the longer side looks at a place that keeps `crop_border`
     pixels from the edges; without, the middle moves by about `shift` of the longer side and the size varies by about `scale`.
-    `transforms` of the albumentations library come before all else.
+    `transforms` of the albumentations library come before all else. mosaic, mixup, erasing: not done without their sections.
+    mirror: where the boxes of a mirrored image are, see `box_matrix`.
     """
 
     random_crop: bool = True
@@ -37,6 +40,7 @@ class AugmentConfig:
     shift: Amount = 0.1  # standard deviation; cut off at twice that
     scale: Jitter = 0.4  # standard deviation and cut-off
     flip: Share = 0.5  # probability of a mirror image
+    mirror: Mirror = "published"
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0  # the largest angle, either way
     rotation_probability: Share = 1.0
     color: bool = True
@@ -52,6 +56,9 @@ class AugmentConfig:
         (-0.56089297, 0.71832671, 0.41158938),
     )
     transforms: tuple[TransformConfig, ...] = ()
+    mosaic: MosaicConfig | None = None
+    mixup: MixupConfig | None = None
+    erasing: ErasingConfig | None = None
 
 
 @plain_dataclass(frozen=True)
@@ -94,6 +101,26 @@ def sample_geometry(rng: Generator, image_hw: tuple[int, int], input_hw: tuple[i
         center = width - 1 - center[0], center[1]
     view = affine.center_scale_matrix(center, extent, (input_hw[1], input_hw[0]), rotation_degrees=angle if is_rotated else 0.0)
     return (affine.compose(affine.horizontal_flip(width), view) if is_flipped else view), is_flipped
+
+
+def box_matrix(matrix: Array, *, is_flipped: bool, mirror: Mirror) -> Array:
+    """The matrix for the boxes of a view.
+
+    Pixel i of an image w wide, which a box from i to i + 1 surrounds, is mirrored to w - 1 - i, so the box is to go to w - 1 - i
+    and w - i: x to w - x. Published code takes boxes through the pixels' matrix, x to w - 1 - x, one image pixel to the left of
+    what is in them; a detector trained on views half of which are mirrored learns boxes half a pixel to the left.
+
+    Args:
+        matrix: (2, 3), of the pixels, from `sample_geometry`.
+        is_flipped: whether it mirrors.
+        mirror: "published": the same matrix; "exact": that of the mirrored boxes.
+
+    Returns:
+        (2, 3) float64, image pixels to input pixels.
+    """
+    if not is_flipped or mirror == "published":
+        return matrix
+    return affine.compose(np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0]]), matrix)
 
 
 def crop_border(side: int, largest: int) -> int:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from centernet.data.augment import AugmentConfig, ColorChange, sample_color, sample_geometry
-from centernet.data.images import Picture
+from centernet.data.augment import AugmentConfig
+from centernet.data.views import Dataset, Seen, Transform, Views
 from centernet.errors import DataError
-from centernet.geometry.affine import transform_boxes
 from centernet.imaging import color
-from centernet.imaging.warp import covered_rows, fit_matrix, reduced_matrix, reduction_for, reduction_of, warp
 from centernet.structures import Array, Grid, Normalization, Sample
 
 IMAGE, COLOR = "image", "color"
 ColorOn = Literal["host", "device"]
 
-# Fourth words of the keys of random numbers; a sample's own key (seed, epoch, index) has a 0 there, the sampler's order a 1.
-_TRANSFORM_STREAM, _GRID_STREAM = 2, 3
+_GRID_STREAM = 3  # fourth word of a key of random numbers; `data.views` lists the others
 
 ArraySpec = tuple[tuple[int, ...], "np.dtype[Any]"]  # shape and type of one sample's array
 
@@ -32,56 +29,18 @@ class Encode(Protocol):
         """out: zeros, or what an earlier call for this grid returned: all of it is overwritten, and returned."""
 
 
-class Transform(Protocol):
-    """Varies a whole sample, before the view is chosen."""
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample: ...
-
-
-class Dataset(Protocol):
-    """What the pipeline needs of a data set."""
-
-    @property
-    def normalization(self) -> Normalization: ...
-
-    def __len__(self) -> int: ...
-
-    def name(self, index: int) -> str: ...
-
-    def picture(self, index: int) -> Picture: ...
-
-    def objects(self, index: int) -> tuple[Array, Array]: ...
-
-
 @dataclass(frozen=True)
 class Item:
     """One sample, ready for a batch: its arrays by name, and the image file it came from.
 
-    skipped: the samples in whose place it stands, (index, why) each; the text names the file.
-    is_emptied: a transform took every object of an image that had some.
+    skipped: the images in whose place it, or one beside it, stands, (index, why) each; the text names the file.
+    is_emptied: a transform took every object of images that had some.
     """
 
     arrays: dict[str, Array]
     name: str
     skipped: tuple[tuple[int, str], ...] = ()
     is_emptied: bool = False
-
-
-class _View(NamedTuple):
-    """How a sample is looked at: the matrix from image pixels to input pixels, and the light."""
-
-    matrix: Array
-    change: ColorChange
-
-
-class _Seen(NamedTuple):
-    """A sample in network-input pixels, boxes not clipped; `rows` of its image are not black, see `covered_rows`."""
-
-    sample: Sample
-    change: ColorChange
-    grey_mean: float
-    rows: tuple[int, int]
-    is_emptied: bool
 
 
 class Pipeline:
@@ -119,7 +78,8 @@ class Pipeline:
             more_grids: further inputs; an epoch uses one of them all, see `grid_of`.
             color_on: "device" leaves colours, normalisation, layout and channels to the network's graph; see `item`.
         """
-        self.dataset, self.encode, self.augment, self.transform = dataset, encode, augment, transform
+        self.dataset, self.encode = dataset, encode
+        self.views = Views(dataset, augment=augment, transform=transform, is_skipping=on_bad_image == "skip")
         self.grids = (grid, *more_grids)
         self.normalization = normalization or dataset.normalization
         self.channels, self.layout, self.seed, self.on_bad_image, self.color_on = channels, layout, seed, on_bad_image, color_on
@@ -127,6 +87,12 @@ class Pipeline:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def plan(self, num_epochs: int | None) -> bool:
+        """Say how many epochs the training has, for what its last ones do without; returns whether samples may change by it."""
+        is_other = self.views.is_late and self.views.num_epochs != num_epochs
+        self.views.num_epochs = num_epochs
+        return is_other
 
     def name(self, index: int) -> str:
         """What to call a sample in messages, without reading it."""
@@ -160,7 +126,12 @@ class Pipeline:
         """The arrays of `item`."""
         return self.item(epoch, index).arrays
 
-    def item(self, epoch: int, index: int, *, out: Mapping[str, Array] | None = None, first: int = 0) -> Item:
+    def partners(self, epoch: int, index: int) -> tuple[int, ...]:
+        """The other images that sample `index` of an epoch is made of, without reading anything; a few of them, or none."""
+        grid = self.grid_of(epoch)
+        return self.views.company((self.seed, epoch, index), (grid.height, grid.width)).images
+
+    def item(self, epoch: int, index: int, *, out: Mapping[str, Array] | None = None, first: int = 0, is_alone: bool = False) -> Item:
         """One sample of an epoch.
 
         Args:
@@ -168,6 +139,7 @@ class Pipeline:
             index: 0 <= index < len(self).
             out: an array of its `specs` for each name, to write into: zeros, or an earlier call's for the same grid.
             first: begin this many samples further on, those between being known to be unusable.
+            is_alone: without the other images it would have, see `partners`.
 
         Returns:
             What `encode` makes, and `image`: (channels, H, W) float32, normalised BGR ((H, W, channels) for "nhwc").
@@ -182,67 +154,28 @@ class Pipeline:
         for step in range(first, len(self)):
             number = (index + step) % len(self)
             try:
-                seen = self._seen(number, (self.seed, epoch, index), grid, out)
+                seen = self.views.see(number, (self.seed, epoch, index), (grid.height, grid.width), is_alone=is_alone)
             except DataError as error:
                 if self.on_bad_image == "stop":
                     raise
                 skipped.append((number, str(error)))
                 continue
-            arrays = {**self._colored(seen, out), **self.encode(seen.sample, grid, out=out)}
-            return Item(arrays, seen.sample.name, tuple(skipped), seen.is_emptied)
+            arrays = self._encoded(seen, grid, self.name(number), out)
+            return Item(arrays, self.name(number), (*skipped, *seen.skipped), seen.is_emptied)
         raise DataError(f"none of the {len(self)} images can be read; for example {skipped[0][1] if skipped else self.name(index)}")
 
-    def _seen(self, number: int, key: tuple[int, int, int], grid: Grid, out: Mapping[str, Array] | None) -> _Seen:
-        boxes, class_ids = self.dataset.objects(number)
-        picture, name, is_emptied = self.dataset.picture(number), self.name(number), False
-        input_hw = grid.height, grid.width
-        if self.transform is None and self.augment is not None:
-            image, view, reduction = self._decoded(picture, key, input_hw)
-        else:
-            image, reduction = picture.decode(), 1
-            if self.transform is not None:
-                whole = Sample(image=image, boxes=boxes, class_ids=class_ids, name=name)
-                varied = self.transform(whole, np.random.default_rng((*key, _TRANSFORM_STREAM)))
-                image, boxes, class_ids = varied.image, varied.boxes, varied.class_ids
-                is_emptied = len(whole.boxes) > 0 and not len(boxes)
-            view = self._view(_sides(image), key, input_hw)
+    def _encoded(self, seen: Seen, grid: Grid, name: str, out: Mapping[str, Array] | None) -> dict[str, Array]:
         target = out[IMAGE] if out is not None and self.color_on == "device" else None
-        matrix = reduced_matrix(view.matrix, reduction)
-        warped = warp(color.with_fourth_channel(image), matrix, input_hw)
-        sample = Sample(
-            image=color.without_fourth_channel(warped, out=target),
-            boxes=transform_boxes(boxes, view.matrix),
-            class_ids=class_ids,
-            name=name,
-        )
-        grey = color.grey_mean(warped) if view.change.steps else 0.0
-        return _Seen(sample, view.change, grey, covered_rows(matrix, _sides(image), input_hw), is_emptied)
+        image = color.without_fourth_channel(seen.image, out=target)
+        sample = Sample(image=image, boxes=seen.boxes, class_ids=seen.class_ids, name=name)
+        return {**self._colored(seen, image, out), **self.encode(sample, grid, out=out)}
 
-    def _decoded(self, picture: Picture, key: tuple[int, int, int], input_hw: tuple[int, int]) -> tuple[Array, _View, int]:
-        """The pixels, as few as the view needs, the view of the whole image, and how many times fewer they are along a side."""
-        view = self._view(picture.size, key, input_hw)
-        asked = reduction_for(view.matrix)
-        image = picture.decode(asked)
-        reduction = reduction_of(_sides(image), picture.size, asked=asked)
-        if reduction is None:  # the header was wrong about the size
-            image = picture.decode()
-            return image, self._view(_sides(image), key, input_hw), 1
-        return image, view, reduction
-
-    def _view(self, image_hw: tuple[int, int], key: tuple[int, int, int], input_hw: tuple[int, int]) -> _View:
-        if self.augment is None:
-            return _View(fit_matrix(image_hw, input_hw), ColorChange())
-        rng = np.random.default_rng(key)
-        matrix, _ = sample_geometry(rng, image_hw, input_hw, self.augment)
-        return _View(matrix, sample_color(rng, self.augment))
-
-    def _colored(self, seen: _Seen, out: Mapping[str, Array] | None) -> dict[str, Array]:
-        image, change = seen.sample.image, seen.change
+    def _colored(self, seen: Seen, image: Array, out: Mapping[str, Array] | None) -> dict[str, Array]:
         matrix = color.color_matrix(
             self.normalization,
-            adjustments=change.steps,
-            lighting=change.lighting,
-            grey_mean=seen.grey_mean,
+            adjustments=seen.change.steps,
+            lighting=seen.change.lighting,
+            grey_mean=color.grey_mean(seen.image) if seen.change.steps else 0.0,
         )
         if self.color_on == "host":
             target = None if out is None else out[IMAGE]
@@ -251,8 +184,3 @@ class Pipeline:
             return {IMAGE: image, COLOR: matrix.astype(np.float32)}
         out[COLOR][...] = matrix
         return {IMAGE: out[IMAGE], COLOR: out[COLOR]}
-
-
-def _sides(image: Array) -> tuple[int, int]:
-    """(height, width)."""
-    return image.shape[0], image.shape[1]

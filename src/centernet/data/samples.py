@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -33,18 +33,21 @@ class Source(Protocol):
 
     def specs(self, epoch: int) -> dict[str, ArraySpec]: ...
 
-    def item(self, epoch: int, index: int, *, out: Mapping[str, Array] | None = None, first: int = 0) -> Item: ...
+    def partners(self, epoch: int, index: int) -> Sequence[int]: ...
+
+    def item(self, epoch: int, index: int, *, out: Mapping[str, Array] | None = None, first: int = 0, is_alone: bool = False) -> Item: ...
 
 
 @dataclass(frozen=True)
 class Task:
-    """Make sample `index` of an epoch for a position in the batch that a slot holds; `first` as in `Pipeline.item`."""
+    """Make sample `index` of an epoch for a position in the batch that a slot holds; `first` and `is_alone` as in `Pipeline.item`."""
 
     slot: int
     position: int
     epoch: int
     index: int
     first: int = 0
+    is_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,21 @@ def attempt(source: Source, task: Task, out: Mapping[str, Array]) -> Outcome:
         out: an array for each of the source's `specs`, as `Pipeline.item` wants them. Zeros after an error.
     """
     try:
-        item = source.item(task.epoch, task.index, out=out, first=task.first)
+        item = source.item(task.epoch, task.index, out=out, first=task.first, is_alone=task.is_alone)
         for name, array in item.arrays.items():
             if array is not out[name]:
                 _copy(array, out[name], f"{item.name}: {name}")
     except Exception as error:
         clear(out)
-        return Outcome(source.name(task.index), error=_sendable(error, source.name((task.index + task.first) % len(source))))
+        return Outcome(source.name(task.index), error=_sendable(error, name_of(source, task)))
     return Outcome(item.name, item.skipped, item.is_emptied)
+
+
+def name_of(source: Source, task: Task) -> str:
+    """What to call the sample of a task in messages: its image, and those beside it."""
+    name = source.name((task.index + task.first) % len(source))
+    partners = () if task.is_alone else source.partners(task.epoch, task.index)
+    return f"{name} (beside {', '.join(map(source.name, partners))})" if partners else name
 
 
 def clear(arrays: Mapping[str, Array]) -> None:
@@ -101,7 +111,7 @@ def _sendable(error: Exception, name: str) -> CenterNetError:
 
 
 class Lost:
-    """The samples that cannot be made, and what takes their places.
+    """The samples that cannot be made, and what takes their places. One that has others beside it is tried alone first.
 
     An error that is not meant for the user, a worker that died and one that hung are not the source's business as a broken file
     is, so it is decided here whether the run ends.
@@ -111,6 +121,7 @@ class Lost:
         """is_skipping: another sample takes the place of a lost one; otherwise the loss is the outcome."""
         self._source, self._is_skipping = source, is_skipping
         self._reasons: dict[int, str] = {}
+        self._alone: set[tuple[int, int]] = set()  # (epoch, index)
         self._in_a_row = 0
 
     def task(self, slot: int, position: int, epoch: int, index: int) -> Task:
@@ -118,7 +129,7 @@ class Lost:
         count = len(self._source)
         for first in range(count):
             if (index + first) % count not in self._reasons:
-                return Task(slot, position, epoch, index, first)
+                return Task(slot, position, epoch, index, first, is_alone=first > 0 or (epoch, index) in self._alone)
         raise LoaderError(f"none of the {count} samples can be made; for example {self._reasons[index]}")
 
     def judged(self, task: Task, outcome: Outcome) -> Outcome | None:
@@ -126,6 +137,9 @@ class Lost:
         count = len(self._source)
         if isinstance(outcome.error, LoaderError):
             self.count(outcome.error.reason)
+            if self._is_skipping and not task.is_alone and self._source.partners(task.epoch, task.index):
+                self._alone.add((task.epoch, task.index))  # it may have been any of them
+                return None
             if self._is_skipping:
                 self._reasons[(task.index + task.first) % count] = outcome.error.reason
                 return None

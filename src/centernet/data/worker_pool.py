@@ -19,7 +19,7 @@ from typing import Literal
 
 from centernet.data.batch_slots import Draft, Job, Slots
 from centernet.data.parcel import Parcel
-from centernet.data.samples import LoaderError, Lost, Outcome, Source, Task, clear
+from centernet.data.samples import LoaderError, Lost, Outcome, Source, Task, clear, name_of
 from centernet.data.worker import Worker
 from centernet.errors import CenterNetError
 from centernet.imaging import io
@@ -258,7 +258,7 @@ class WorkerPool:
         drafts = {draft.slot: draft for draft in self._drafts}
         for task in reversed(others):
             drafts[task.slot].waiting.appendleft(task.position)
-        name = self._source.name((lost.index + lost.first) % len(self._source))
+        name = name_of(self._source, lost)
         clear(drafts[lost.slot].place(lost.position))
         self._settle(lost, Outcome(name, error=LoaderError(f"{name}: {reason}")))
 

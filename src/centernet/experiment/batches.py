@@ -11,6 +11,7 @@ from centernet.data import transforms
 from centernet.data.datasets.base import DetectionDataset
 from centernet.data.image_cache import ImageCache, open_cache
 from centernet.data.loader import Loader
+from centernet.data.mixing import check_late
 from centernet.data.pipeline import ColorOn, Encode, Pipeline
 from centernet.engine.communicator import Communicator
 from centernet.errors import ConfigError, DataError
@@ -32,6 +33,14 @@ class Data:
     train_loader: Loader
     validation_loader: Loader
     cache: ImageCache | None = None
+
+    def plan(self, config: ExperimentConfig) -> None:
+        """Prepare for as many epochs as training turns out to have; ConfigError where that leaves some augmentation none."""
+        _check_late(config)
+        self.train_loader.epochs = config.train.epochs
+        source = self.train_loader.source
+        if isinstance(source, Pipeline) and source.plan(config.train.epochs):
+            self.train_loader.close()  # the processes that have begun know another number
 
     def tell_losses(self, communicator: Communicator) -> None:
         """Say how many images were of no use for training so far, and how many samples lost their objects. Collective."""
@@ -73,11 +82,12 @@ def pipeline(
     """The samples of one split, as the network and the losses are fed with them; `encode` makes the targets, None: the task.
 
     Raises:
-        ConfigError: the network does not take one of `data.train_sizes`, or something is wrong in `data.augment.transforms`.
+        ConfigError: the network does not take one of `data.train_sizes`, something is wrong in `data.augment.transforms`, or no
+            epoch is left with some augmentation.
     """
     augment = config.data.augment if is_training else None
     grid, *more_grids = _training_grids(config.data, assembly) if is_training else [assembly.grid]
-    return Pipeline(
+    made = Pipeline(
         dataset,
         grid,
         encode or assembly.task.encode,
@@ -90,6 +100,18 @@ def pipeline(
         on_bad_image=config.data.on_bad_image,
         color_on=color_on,
     )
+    if is_training and config.train.budget is None:  # else the number of epochs is not known yet
+        _check_late(config)
+        made.plan(config.train.epochs)
+    return made
+
+
+def _check_late(config: ExperimentConfig) -> None:
+    augment, num_epochs = config.data.augment, config.train.epochs
+    if augment is not None:
+        check_late(augment.mosaic, num_epochs, path="data.augment.mosaic")
+        check_late(augment.mixup, num_epochs, path="data.augment.mixup")
+        check_late(augment.erasing, num_epochs, path="data.augment.erasing")
 
 
 def _training_grids(data: DataConfig, assembly: Assembly) -> list[Grid]:

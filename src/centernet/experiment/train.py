@@ -131,7 +131,7 @@ def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -
         config, plan_facts, chosen = within_budget(
             config, resumed=found.facts if found else None, measured=lambda: _measured(config, assembly, data, frozen, place)
         )
-        data.train_loader.epochs = config.train.epochs
+        data.plan(config)
         if communicator.rank == 0:
             configuration.write_yaml(configuration.to_tree(config), folder / "config.yaml")
             _announce(config, assembly, data, place, [network_start, *parts, *chosen, f"output: {folder}"])

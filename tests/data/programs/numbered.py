@@ -53,7 +53,10 @@ class Numbered:
         floats = np.dtype(np.float32)
         return {"image": ((2, width), floats), "drawn": ((COUNT,), floats), "count": ((), np.dtype(np.int32))}
 
-    def item(self, epoch: int, index: int, *, out: Mapping[str, Any] | None = None, first: int = 0) -> Item:
+    def partners(self, epoch: int, index: int) -> tuple[int, ...]:
+        return ()
+
+    def item(self, epoch: int, index: int, *, out: Mapping[str, Any] | None = None, first: int = 0, is_alone: bool = False) -> Item:
         assert out is not None
         number = (index + first) % COUNT
         if self.diary is not None:
