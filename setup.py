@@ -25,7 +25,7 @@ EXTRAS = {
     "int8": ["nncf>=3.2,<3.3", "onnxruntime>=1.18,<1.24", "rich<15"],  # rich: as norfair has it
     "tensorboard": ["tensorboardX>=2.6"],
     "track": ["norfair>=2.3,<3"],  # BSD-3; Roboflow's trackers need NumPy 2 and opencv-python beside the headless one
-    "wandb": ["wandb>=0.17"],
+    "wandb": ["wandb>=0.20"],
     "dev": [
         "hypothesis>=6.100",
         "mypy>=1.10",
@@ -35,6 +35,7 @@ EXTRAS = {
         "pytest>=8.2",
         "pytest-timeout>=2.3",
         "ruff>=0.6",
+        "tensorboardX>=2.6",
         "types-PyYAML",
         "types-tqdm",
     ],
