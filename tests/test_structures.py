@@ -8,6 +8,12 @@ from centernet.structures import Grid
 def test_a_grid_has_a_cell_for_every_stride_of_pixels_though_the_last_may_lack_one() -> None:
     assert Grid(512, 256).cells == (128, 64)
     assert Grid(511, 255).cells == (128, 64)
+    assert Grid(511, 255).num_cells == 128 * 64
+
+
+def test_maps_of_another_size_are_of_an_input_that_lacks_a_pixel_where_the_usual_one_does() -> None:
+    assert Grid(511, 256).of_cells(32, 96) == Grid(127, 384)
+    assert Grid(511, 256).of_cells(*Grid(511, 256).cells) == Grid(511, 256)
 
 
 @pytest.mark.parametrize("size", [(510, 512), (512, 509), (513, 512)])

@@ -84,6 +84,17 @@ class Grid:
         """(rows, columns) of the heatmap."""
         return -(-self.height // self.stride), -(-self.width // self.stride)
 
+    def of_cells(self, rows: int, columns: int) -> Grid:
+        """The grid of maps of another size; its sides lack a pixel where this one's do."""
+        height, width = (cells * self.stride - -side % self.stride for cells, side in ((rows, self.height), (columns, self.width)))
+        return Grid(height, width, self.stride)
+
+    @property
+    def num_cells(self) -> int:
+        """Cells of a heatmap; more objects than those cannot be told apart."""
+        rows, columns = self.cells
+        return rows * columns
+
 
 @dataclass(frozen=True, kw_only=True)
 class Annotations:

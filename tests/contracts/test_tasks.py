@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -124,6 +125,23 @@ def assert_finds(detections: Detections, wanted: Sample, *, atol: float = 1e-3) 
     np.testing.assert_array_equal(found.class_ids[order[0]], wanted.class_ids[order[1]])
 
 
+def read(task: Task, graph: Mapping[str, nn.Variable], *, images: int, k: int) -> list[Detections]:
+    """What a decoding graph answers."""
+    number = {variable.shape[1] for variable in graph.values()}
+    assert {variable.shape[0] for variable in graph.values()} == {images}
+    assert len(number) == 1
+    assert min(number) >= k
+    nn.forward_all(list(graph.values()))
+    return task.read_decoded({key: variable.d for key, variable in graph.items()}, k=k)
+
+
+def assert_same(found: Sequence[Detections], expected: Sequence[Detections]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+        np.testing.assert_array_equal(one.class_ids, other.class_ids)
+
+
 def test_a_task_is_named_as_its_folder_and_names_its_heads_and_losses_once(task: Task, name: str) -> None:
     assert task.name == name.partition(" ")[0]
     assert len({head.scope for head in task.heads.values()}) == len(task.heads)
@@ -139,7 +157,7 @@ def test_targets_of_any_sample_have_the_same_shapes_and_types(task: Task) -> Non
 
 def test_decoding_the_ideal_answer_to_the_targets_gives_back_the_objects(task: Task) -> None:
     wanted = [sample(), sample(()), sample(BOXES[1:], (1, 1))]
-    found = task.decode(task.ideal_outputs(batch_of(task, *wanted), GRID), k=10, stride=GRID.stride)
+    found = task.decode(task.ideal_outputs(batch_of(task, *wanted), GRID), k=10, grid=GRID)
     assert len(found) == len(wanted)
     for detections, objects in zip(found, wanted, strict=True):
         assert_finds(detections, objects)
@@ -209,50 +227,78 @@ def test_losses_do_not_depend_on_the_layout(task: Task, name: str) -> None:
 @pytest.mark.parametrize("layout", get_args(Layout))
 def test_the_graph_decodes_as_the_arrays_do(task: Task, layout: Layout) -> None:
     maps, k = random_maps(task, 2), 20
-    graph = task.decode_graph(variables(maps if layout == "nchw" else channel_last(maps)), k=k, stride=GRID.stride, layout=layout)
-    assert all(variable.shape[:2] == (2, k) for variable in graph.values())
-    nn.forward_all(list(graph.values()))
-    found = task.read_decoded({key: variable.d for key, variable in graph.items()})
-    for one, other in zip(found, task.decode(maps, k=k, stride=GRID.stride), strict=True):
-        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
-        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
-        np.testing.assert_array_equal(one.class_ids, other.class_ids)
+    graph = task.decode_graph(variables(maps if layout == "nchw" else channel_last(maps)), k=k, grid=GRID, layout=layout)
+    assert_same(read(task, graph, images=2, k=k), task.decode(maps, k=k, grid=GRID))
 
 
 def test_an_image_and_its_mirror_image_merge_to_the_objects_of_the_image(task: Task) -> None:
     plain = sample()
     mirrored = sample([(GRID.width - x2, y1, GRID.width - x1, y2) for x1, y1, x2, y2 in BOXES])
     both = task.ideal_outputs(batch_of(task, plain, mirrored), GRID)
-    (found,) = task.decode(task.merge_flipped(both), k=10, stride=GRID.stride)
-    assert_finds(found, plain)
+    (found,) = task.decode(both, k=10, grid=GRID, flipped=True)
+    assert_finds(task.merge_scales([found], limit=10), plain)
 
 
 @pytest.mark.parametrize("layout", get_args(Layout))
 def test_the_graph_merges_mirror_images_as_the_arrays_do(task: Task, layout: Layout) -> None:
     maps, k = random_maps(task, 4), 20
     fed = variables(maps if layout == "nchw" else channel_last(maps))
-    graph = task.decode_graph(fed, k=k, stride=GRID.stride, layout=layout, flipped=True)
-    assert all(variable.shape[:2] == (2, k) for variable in graph.values())
-    nn.forward_all(list(graph.values()))
-    found = task.read_decoded({key: variable.d for key, variable in graph.items()})
-    for one, other in zip(found, task.decode(task.merge_flipped(maps), k=k, stride=GRID.stride), strict=True):
-        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-4)
-        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
-        np.testing.assert_array_equal(one.class_ids, other.class_ids)
+    graph = task.decode_graph(fed, k=k, grid=GRID, layout=layout, flipped=True)
+    assert_same(read(task, graph, images=2, k=k), task.decode(maps, k=k, grid=GRID, flipped=True))
+
+
+def test_of_a_graph_that_decodes_more_the_best_are_read(task: Task) -> None:
+    maps, few = random_maps(task, 1), 7
+    graph = task.decode_graph(variables(maps), k=20, grid=GRID, layout="nchw")
+    (found,), (alone,) = read(task, graph, images=1, k=few), task.decode(maps, k=few, grid=GRID)
+    assert_same([found.select(np.arange(few))], [alone.select(np.arange(few))])
+    assert len(task.merge_scales([found], limit=few)) == len(task.merge_scales([alone], limit=few)) == few
 
 
 def test_scales_merge_to_all_their_detections_best_first(task: Task) -> None:
     maps = random_maps(task, 2)
-    parts = task.decode(maps, k=5, stride=GRID.stride)
+    # Far apart, so that nothing is suppressed.
+    parts = [found.select(np.arange(5)) for found in task.decode(maps, k=5, grid=GRID)]
+    parts = [replace(part, boxes=part.boxes + 1000 * np.arange(5)[:, None] + 10_000 * scale) for scale, part in enumerate(parts)]
     merged = task.merge_scales(parts, limit=7)
     assert merged.scores.tolist() == sorted([*parts[0].scores, *parts[1].scores], reverse=True)[:7]
 
 
 def test_an_object_found_at_two_scales_is_one_where_it_is_suppressed(task: Task) -> None:
-    (found,) = task.decode(task.ideal_outputs(batch_of(task, sample()), GRID), k=3, stride=GRID.stride)
+    (found,) = task.decode(task.ideal_outputs(batch_of(task, sample()), GRID), k=3, grid=GRID)
     merged = task.merge_scales([found, found], limit=100, soft_nms=SoftNms())
     assert_finds(merged, sample())
-    assert len(task.merge_scales([found, found], limit=100).above(0.5)) == 2 * len(BOXES)
+    copies = 2 if task.suppression is None else 1
+    assert len(task.merge_scales([found, found], limit=100).above(0.5)) == copies * len(BOXES)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_maps_are_shown_as_one_per_image_and_heatmaps_as_probabilities(task: Task, flipped: bool) -> None:
+    maps = random_maps(task, 2)
+    shown = task.shown_maps(maps, flipped=flipped)
+    images = 1 if flipped else 2
+    assert {key: array.shape for key, array in shown.items()} == {key: (images, *array.shape[1:]) for key, array in maps.items()}
+    for key, head in task.heads.items():
+        if head.kind == "heatmap":
+            assert 0 <= shown[key].min() < shown[key].max() <= 1
+        elif not flipped:
+            np.testing.assert_array_equal(shown[key], maps[key])
+
+
+def test_whatever_is_decoded_is_possible_also_after_rounding(task: Task) -> None:
+    maps = random_maps(task, 1)
+    rounded = {key: array.astype(np.float16).astype(np.float32) for key, array in maps.items()}
+    possible = task.possible(maps, grid=GRID, lowest=1e-4, score_slack=1e-2, map_slack=1e-2)
+    for outputs, atol in ((maps, 1e-3), (rounded, 0.5)):
+        (found,) = task.decode(outputs, k=20, grid=GRID)
+        for box, score, class_id in zip(found.boxes, found.scores, found.class_ids, strict=True):
+            near = (possible.class_ids == class_id) & (abs(possible.scores - score) <= max(atol / 50, 1e-4))
+            assert abs(possible.boxes[near] - box).max(axis=1).min() <= atol
+
+
+def test_nothing_is_possible_where_nothing_is(task: Task) -> None:
+    maps = {key: np.full_like(array, -50.0 if task.heads[key].kind == "heatmap" else 0) for key, array in random_maps(task, 1).items()}
+    assert len(task.possible(maps, grid=GRID, lowest=1e-4, score_slack=1e-3, map_slack=1e-3)) == 0
 
 
 def annotations_of(samples: Sequence[Sample]) -> Annotations:
@@ -274,7 +320,7 @@ def annotations_of(samples: Sequence[Sample]) -> Annotations:
 @pytest.mark.parametrize("protocol", get_args(MetricProtocol))
 def test_the_metric_is_one_for_perfect_detections_however_they_are_shared_out(task: Task, protocol: MetricProtocol) -> None:
     samples = [sample(), sample(()), sample(BOXES[1:], (1, 1))]
-    found = task.decode(task.ideal_outputs(batch_of(task, *samples), GRID), k=4, stride=GRID.stride)
+    found = task.decode(task.ideal_outputs(batch_of(task, *samples), GRID), k=4, grid=GRID)
     annotations = annotations_of(samples)
     shares = [task.metric(annotations, protocol=protocol) for _ in range(2)]
     for image, detections in enumerate(found):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from centernet.experiment.agreement import Tolerance, candidates, nearest_differences
-from centernet.structures import ClassTable, Detections
+from centernet.structures import ClassTable, Detections, Grid
 from centernet.tasks import ctdet
 from centernet.tasks.ctdet.config import BoxesConfig
 
@@ -93,12 +93,13 @@ def test_an_equal_network_may_answer_with_every_maximum_and_near_it(form: str) -
     rng = np.random.default_rng(0)
     raw = {name: rng.normal(size=(1, head.channels, 9, 12)).astype(np.float32) for name, head in task.heads.items()}
     raw["heatmap"][0, 1, 4:7, 4:8] = 3 + 1e-6 * rng.normal(size=(3, 4))  # a plateau, rounded
-    found = candidates(task, raw, EXACT, stride=4)
-    (maxima,) = task.decode(raw, k=30, stride=4)
+    grid = Grid(36, 48)
+    found = candidates(task, raw, EXACT, grid=grid)
+    (maxima,) = task.decode(raw, k=30, grid=grid)
     assert nearest_differences(maxima, found, EXACT, is_complete=True) == (0.0, 0.0, int((maxima.scores > 1e-4).sum()), 0)
     assert (found.scores > 0.95).sum() == 12, "each cell of the plateau"
     assert len(found) < 9 * 12
 
     flat = {**raw, "heatmap": np.full_like(raw["heatmap"], -2.19)}
-    assert len(candidates(task, flat, EXACT, stride=4)) == 2 * 9 * 12
-    assert len(candidates(task, {**raw, "heatmap": np.full_like(raw["heatmap"], -50)}, EXACT, stride=4)) == 0
+    assert len(candidates(task, flat, EXACT, grid=grid)) == 2 * 9 * 12
+    assert len(candidates(task, {**raw, "heatmap": np.full_like(raw["heatmap"], -50)}, EXACT, grid=grid)) == 0

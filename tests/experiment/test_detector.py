@@ -83,7 +83,7 @@ def flipped_by_hand(assembly: Assembly, image: Array) -> Detections:
     heads = assembly.task.heads
     views = [plain.session.run(np.ascontiguousarray(view[None])) for view in (fitted.warped, fitted.warped[:, ::-1])]
     both = {name: np.concatenate([view[name] for view in views]) for name in heads}
-    (found,) = assembly.task.decode(assembly.task.merge_flipped(both), k=20, stride=4)
+    (found,) = assembly.task.decode(both, k=20, grid=assembly.grid, flipped=True)
     return to_image(found, fitted)
 
 

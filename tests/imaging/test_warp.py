@@ -64,6 +64,15 @@ def test_keeping_the_resolution_rounds_up_as_the_official_code_pads(height: int,
     assert found == ((height | (multiple - 1)) + 1, (width | (multiple - 1)) + 1)
 
 
+@given(sides, sides)
+def test_a_side_that_lacks_a_pixel_is_padded_as_the_keypoint_triplets_are(height: int, width: int) -> None:
+    input_hw = input_size_for((height, width), (511, 511), keep_resolution=True, multiple=128, missing=(1, 1))
+    assert input_hw == (height | 127, width | 127)
+    matrix = fit_matrix((height, width), input_hw, keep_resolution=True)
+    shift = input_hw[1] // 2 - width // 2, input_hw[0] // 2 - height // 2
+    np.testing.assert_array_equal(matrix, [[1, 0, shift[0]], [0, 1, shift[1]]])
+
+
 def test_without_keeping_the_resolution_the_configured_size_is_the_input() -> None:
     assert input_size_for((375, 500), (256, 320)) == (256, 320)
 

@@ -48,6 +48,14 @@ def test_keeping_the_resolution_pads_every_image_to_its_own_size() -> None:
     np.testing.assert_array_equal(fitted.warped[12:52, 2:62], image)
 
 
+def test_images_are_padded_to_a_pixel_less_where_the_configured_size_is() -> None:
+    image, spec = picture(), InputSpec(size=(511, 512), normalization=PLAIN, keep_resolution=True, multiple=128)
+    fitted = fit(image, spec)
+    assert fitted.size == (127, 128)
+    np.testing.assert_array_equal(fitted.warped[43:83, 34:94], image)
+    assert fit(image, spec, scale=3.2).size == (255, 256)
+
+
 @pytest.mark.parametrize(("layout", "channels"), [("nchw", 3), ("nchw", 4), ("nhwc", 3), ("nhwc", 4)])
 def test_a_batch_has_the_networks_layout_and_channels(layout, channels) -> None:
     spec = InputSpec(size=(32, 64), normalization=COLORS, layout=layout, channels=channels)

@@ -10,7 +10,7 @@ import pytest
 
 from centernet.geometry.affine import center_scale_matrix, invert, transform_boxes
 from centernet.structures import Array, Detections
-from centernet.tasks.ctdet.decode import merge_scales
+from centernet.tasks._keypoints.decode import merge_scales
 
 pytestmark = pytest.mark.reference
 Golden = dict[str, Array]

@@ -11,7 +11,8 @@ import pytest
 
 from centernet.geometry.affine import center_scale_matrix, invert, transform_boxes
 from centernet.structures import Array, Detections
-from centernet.tasks.ctdet.decode import decode_centers, merge_scales, read_decoded
+from centernet.tasks._keypoints.decode import merge_scales
+from centernet.tasks.ctdet.decode import decode_centers, read_decoded
 from centernet.tasks.ctdet.graph import decode_graph
 
 pytestmark = pytest.mark.reference

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from centernet.structures import Array, Detections
-from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, read_decoded, sigmoid
+from centernet.tasks._keypoints.decode import sigmoid
+from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, read_decoded
 from centernet.tasks.ctdet.graph import decode_graph
 
 pytestmark = pytest.mark.reference

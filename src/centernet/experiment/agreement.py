@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
-from centernet.structures import Array, Detections
+from centernet.structures import Array, Detections, Grid
 from centernet.tasks.base import Task
 
 FEWEST = 10  # detections of an image that are compared, whatever their scores, where there are as many
 PRESENT = 1e-4  # places that hold no object have a score of 0, and any box
 SLACK = 0.05  # of scores, at most
-NOTHING = -1e4  # a logit whose sigmoid is 0
 REACH = 8.0  # input pixels: two cells of the usual stride
 
 
@@ -74,34 +72,11 @@ def nearest_differences(
     return boxes, scores, len(chosen), apart
 
 
-def candidates(task: Task, raw: Mapping[str, Array], tolerance: Tolerance, *, stride: int) -> Detections:
-    """All that an equal network may answer to an image, whatever its K: every maximum, and what rounding could make one.
-
-    That are the cells whose score is no more than the tolerance, at most 0.05, below the highest of their neighbourhood.
+def candidates(task: Task, raw: Mapping[str, Array], tolerance: Tolerance, *, grid: Grid) -> Detections:
+    """All that an equal network may answer to an image, whatever its K; scores may be off by the tolerance, at most 0.05.
 
     Args:
-        raw: (1, C, h, w) by the head's name, as `task.decode` takes them. stride: input pixels per cell.
+        raw: (1, C, h, w) by the head's name, as `task.decode` takes them. grid: of the network's input.
     """
-    name = next(name for name, head in task.heads.items() if head.kind == "heatmap")
-    logits = raw[name]
-    scores = np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
-    highest = _highest_around(scores)
-    may_be = (scores >= highest - min(tolerance.scores, SLACK)) & (scores >= PRESENT / 2)
-    rows, columns = np.indices(logits.shape[2:])
-    found = []
-    for down in (0, 1):
-        for right in (0, 1):  # of such cells none is a neighbour of another: each is the maximum of its own neighbourhood
-            wanted = may_be & (rows % 2 == down) & (columns % 2 == right)
-            if wanted.any():
-                alone = {**raw, name: np.where(wanted, logits, NOTHING).astype(logits.dtype)}
-                found += task.decode(alone, k=int(wanted.sum()), stride=stride)
-    if not found:
-        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
-    return Detections(*(np.concatenate([getattr(part, key) for part in found]) for key in ("boxes", "scores", "class_ids")))
-
-
-def _highest_around(maps: Array) -> Array:
-    """(..., h, w): the largest of the 3x3 cells around each."""
-    rows, columns = maps.shape[-2:]
-    padded = np.pad(maps, [(0, 0)] * (maps.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
-    return np.asarray(reduce(np.maximum, (padded[..., y : y + rows, x : x + columns] for y in range(3) for x in range(3))))
+    slack = min(tolerance.scores, SLACK)
+    return task.possible(raw, grid=grid, lowest=PRESENT / 2, score_slack=slack, map_slack=tolerance.maps)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from centernet.data.memory import available
@@ -19,7 +18,7 @@ from centernet.geometry.nms import SoftNms
 from centernet.inference.predictor import Inspection, Predictor
 from centernet.inference.preprocess import InputSpec
 from centernet.inference.session import Session
-from centernet.structures import Array, Detections
+from centernet.structures import Array, Detections, Grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,7 @@ class Detector(Predictor):
         places = None if options.keep_resolution else num_places(assembly, options.input_size or self.description.input_size)
         options = replace(options, k=min(limit for limit in (options.k, most, places) if limit is not None))
         self.options = options
-        self.suppression = suppression(options)
+        self.suppression = suppression(options) or assembly.task.suppression
         super().__init__(
             session,
             self._read_outputs,
@@ -90,7 +89,7 @@ class Detector(Predictor):
             scales=options.scales,
             merge=partial(
                 assembly.task.merge_scales,
-                limit=options.max_detections,
+                limit=min(options.max_detections, options.k * len(options.scales)),
                 soft_nms=self.suppression,
                 as_reference=options.soft_nms_reference,
             ),
@@ -104,15 +103,21 @@ class Detector(Predictor):
         task = self.assembly.task
         published = {name: head.scope for name, head in task.heads.items()}
         if not outputs.keys() >= set(published.values()):
-            return [found.select(np.arange(min(len(found), self.options.k))) for found in task.read_decoded(outputs)]
+            return task.read_decoded(outputs, k=self.options.k)
         raw = self._raw(outputs, published)
-        return task.decode(raw, k=min(self.options.k, raw[next(iter(raw))][0].size), stride=self.description.stride)
+        grid = self._grid(next(iter(raw.values())))
+        return task.decode(raw, k=min(self.options.k, grid.num_cells), grid=grid, flipped=self.options.flip_test)
 
     def _raw(self, outputs: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:
-        """The raw head maps, NCHW, one per image; `names`: what each head is called among the outputs."""
+        """The raw head maps, NCHW, those of mirror images too; `names`: what each head is called among the outputs."""
         axes = (0, 3, 1, 2) if self.description.layout == "nhwc" else (0, 1, 2, 3)
-        raw = {head: outputs[name].transpose(axes) for head, name in names.items()}
-        return self.assembly.task.merge_flipped(raw) if self.options.flip_test else raw
+        return {head: outputs[name].transpose(axes) for head, name in names.items()}
+
+    def _grid(self, maps: Array) -> Grid:
+        """Of the input whose maps (B, C, h, w) these are."""
+        stride = self.description.stride
+        height, width = (cells * stride - missing for cells, missing in zip(maps.shape[2:], self.spec.missing, strict=True))
+        return Grid(height, width, stride)
 
     def check_maps(self) -> None:
         """ConfigError where the model is an exported file that gives detections only."""
@@ -132,9 +137,13 @@ class Detector(Predictor):
             f"{name}: found {k}, expected at most {self.options.k}, the cells of the heatmap for an input of {width}x{height} pixels"
         )
 
+    def decoded(self, inspection: Inspection) -> Detections:
+        """What `inspect` found before `task.merge_scales`, in pixels of the network's input."""
+        return self._read_outputs(inspection.outputs)[0]
+
     def in_input(self, inspection: Inspection) -> Detections:
         """What `inspect` found, in pixels of the network's input."""
-        return self._read_outputs(inspection.outputs)[0]
+        return self._finish([self.decoded(inspection)])
 
     def maps(self, inspection: Inspection) -> dict[str, Array]:
         """What every head said of the inspected image, (C, h, w) by its name; heatmaps in [0, 1], the rest as it is.
@@ -142,16 +151,13 @@ class Detector(Predictor):
         Raises:
             ConfigError: as `raw_maps`.
         """
-        maps = {name: values[0] for name, values in self.raw_maps(inspection).items()}
-        return {
-            name: np.exp(-np.logaddexp(0, -maps[name])) if head.kind == "heatmap" else np.asarray(maps[name])
-            for name, head in self.assembly.task.heads.items()
-        }
+        maps = self.assembly.task.shown_maps(self.raw_maps(inspection), flipped=self.options.flip_test)
+        return {name: values[0] for name, values in maps.items()}
 
     def raw_maps(self, inspection: Inspection) -> dict[str, Array]:
-        """The same as `task.decode` takes them: (1, C, h, w) by the head's name, heatmaps as logits.
+        """The same as `task.decode` takes them: (1, C, h, w) by the head's name, heatmaps as logits; (2, C, h, w) of a flip test.
 
-        After a flip test both views are merged. The file must have been opened `with_maps`.
+        The file must have been opened `with_maps`.
 
         Raises:
             ConfigError: the model is an exported file that gives detections only.
@@ -165,7 +171,8 @@ class Detector(Predictor):
 
 def num_places(assembly: Assembly, size: tuple[int, int]) -> int:
     """Cells of the heatmap for an input of (height, width): more objects than those cannot be told apart."""
-    return (size[0] // assembly.network.stride) * (size[1] // assembly.network.stride)
+    rows, columns = (-(-side // assembly.network.stride) for side in size)
+    return rows * columns
 
 
 def detector(assembly: Assembly, machine: Machine, options: Options) -> Detector:

@@ -19,6 +19,7 @@ from centernet.inference.openvino_session import OpenVinoSession, Performance, P
 from centernet.inference.session import PIXELS, NnablaSession, OnnxRuntimeSession, Session, SessionForEachSize
 from centernet.models.color import normalized
 from centernet.models.specs import Layout
+from centernet.structures import Grid
 
 Runtime = Literal["auto", "openvino", "nnabla", "onnxruntime"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
@@ -67,9 +68,9 @@ def outputs_of(assembly: Assembly, image: nn.Variable, *, k: int, with_maps: boo
     """
     network = assembly.network
     maps = network(image)[-1]
-    first = next(iter(maps.values()))
-    rows, columns = first.shape[1:3] if network.layout == "nhwc" else first.shape[2:4]
-    decoded = assembly.task.decode_graph(maps, k=min(k, rows * columns), stride=network.stride, layout=network.layout, flipped=flipped)
+    height, width = image.shape[1:3] if network.layout == "nhwc" else image.shape[2:4]
+    grid = Grid(height, width, network.stride)
+    decoded = assembly.task.decode_graph(maps, k=min(k, grid.num_cells), grid=grid, layout=network.layout, flipped=flipped)
     return {**decoded, **(maps if with_maps else {})}
 
 

@@ -20,7 +20,7 @@ from centernet.experiment.detector import Detector, Options, detector
 from centernet.experiment.export import ExportOptions, FilePrecision
 from centernet.experiment.inference_graph import Machine, PrecisionChoice, Runtime
 from centernet.experiment.schema import DataConfig
-from centernet.structures import Array, Detections
+from centernet.structures import Array, Detections, Grid
 from centernet.weights.layout import convert
 from centernet.weights.match import assign
 
@@ -242,16 +242,15 @@ def _machine(runtime: Runtime, precision: PrecisionChoice) -> Machine:
 def _answer(source: Detector, image: Array, *, has_maps: bool = True) -> tuple[Detections, dict[str, Array]]:
     """What is detected, in input pixels, and the maps."""
     inspection = source.inspect(image)
-    return source.in_input(inspection), source.maps(inspection) if has_maps else {}
+    return source.decoded(inspection), source.maps(inspection) if has_maps else {}
 
 
 def _expected(reference: Detector, image: Array, tolerance: Tolerance) -> Expected:
     """What the network answers, and what an equal one may."""
     inspection = reference.inspect(image)
     raw, own = reference.raw_maps(inspection), reference.assembly
-    return Expected(
-        reference.in_input(inspection), reference.maps(inspection), candidates(own.task, raw, tolerance, stride=own.description.stride)
-    )
+    grid = Grid(*inspection.fitted.size, own.description.stride)
+    return Expected(reference.decoded(inspection), reference.maps(inspection), candidates(own.task, raw, tolerance, grid=grid))
 
 
 def _noise(size: tuple[int, int]) -> tuple[Array, ...]:

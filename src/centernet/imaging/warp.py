@@ -16,7 +16,12 @@ Range = tuple[int, int]  # of rows or columns: the first, and the one behind the
 
 
 def input_size_for(
-    image_hw: tuple[int, int], configured_hw: tuple[int, int], *, keep_resolution: bool = False, multiple: int = 32
+    image_hw: tuple[int, int],
+    configured_hw: tuple[int, int],
+    *,
+    keep_resolution: bool = False,
+    multiple: int = 32,
+    missing: tuple[int, int] = (0, 0),
 ) -> tuple[int, int]:
     """The network's input size for an image.
 
@@ -25,15 +30,17 @@ def input_size_for(
         configured_hw: (height, width) of the configuration, in pixels.
         keep_resolution: pad each image to a multiple above its size instead of resizing all to one size.
         multiple: what the network's sides are multiples of, in pixels: the stride of its coarsest feature.
+        missing: pixels that height and width are short of a multiple, 0 or 1.
 
     Returns:
         (height, width), in pixels. With `keep_resolution` a side that is already a multiple also grows, by one more:
-        `(side | 31) + 1` of predecessor and official system (127 for the hourglass), which published results were measured with.
+        `(side | 31) + 1` of predecessor and official system (127 for the hourglass), which published results were measured with;
+        with one pixel missing `side | 127`, as the keypoint triplets'.
     """
     if not keep_resolution:
         return configured_hw
-    height, width = image_hw
-    return height // multiple * multiple + multiple, width // multiple * multiple + multiple
+    height, width = (side // multiple * multiple + multiple - less for side, less in zip(image_hw, missing, strict=True))
+    return height, width
 
 
 def fit_matrix(
@@ -63,7 +70,8 @@ def fit_matrix(
     height, width = image_hw
     input_height, input_width = input_hw
     if keep_resolution:
-        center = (width // 2, height // 2) if center is None else center
+        # Half a pixel more where the middle of the input is one.
+        center = (width // 2 + input_width % 2 / 2, height // 2 + input_height % 2 / 2) if center is None else center
         extent = input_width if extent is None else extent
     else:
         center = (width / 2, height / 2) if center is None else center

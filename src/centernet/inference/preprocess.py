@@ -23,7 +23,7 @@ class InputSpec:
     """What the network wants to see.
 
     size: (height, width) in pixels. channels: 3, or 4 where the fourth is zero. keep_resolution: pad every image to its own
-    size, rounded up to a multiple of `multiple`, instead of resizing all to `size`.
+    size, rounded up to a multiple of `multiple`, or to one pixel less where `size` is, instead of resizing all to `size`.
     """
 
     size: tuple[int, int]
@@ -32,6 +32,16 @@ class InputSpec:
     layout: Layout = "nchw"
     keep_resolution: bool = False
     multiple: int = 32
+
+    @property
+    def missing(self) -> tuple[int, int]:
+        """Pixels, 0 or 1, that height and width of every input are short of a multiple, as 511 is of 128."""
+        height, width = (int(-side % self.multiple == 1) for side in self.size)
+        return height, width
+
+    def size_for(self, image_hw: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the network's input for an image of this (height, width)."""
+        return input_size_for(image_hw, self.size, keep_resolution=self.keep_resolution, multiple=self.multiple, missing=self.missing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +72,7 @@ def fit(image: Array, spec: InputSpec, *, scale: float = 1.0) -> FittedImage:
     """
     resized = resize_for_scale(image, scale)
     height, width = resized.shape[:2]
-    size = input_size_for((height, width), spec.size, keep_resolution=spec.keep_resolution, multiple=spec.multiple)
+    size = spec.size_for((height, width))
     # The extent of the image as it was: fitting the resized one with its own would undo the scale.
     extent = None if spec.keep_resolution else max(image.shape[:2])
     matrix = fit_matrix((height, width), size, keep_resolution=spec.keep_resolution, extent=extent)
@@ -78,7 +88,7 @@ def check_extent(image_hw: tuple[int, int], spec: InputSpec, *, scale: float, me
     """
     height, width = image_hw
     resized = scaled_size(image_hw, scale)
-    size = input_size_for(resized, spec.size, keep_resolution=spec.keep_resolution, multiple=spec.multiple)
+    size = spec.size_for(resized)
     sides = (*(resized if scale != 1 else ()), *(size if spec.keep_resolution else ()))
     needed = 3 * resized[0] * resized[1] * (scale != 1) + INPUT_BYTES * size[0] * size[1] * spec.keep_resolution
     is_too_large = max(sides, default=0) > LARGEST_SIDE

@@ -77,28 +77,46 @@ class Task(Protocol):
     def losses(self, outputs: Sequence[Variables], targets: Variables) -> Variables:
         """Scalar losses by name, mean over the network's stacks, each already divided by the global counts."""
 
-    def decode(self, outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
-        """The k best detections of each image from raw NCHW head maps, in network-input pixels."""
+    def decode(self, outputs: Mapping[str, Array], *, k: int, grid: Grid, flipped: bool = False) -> list[Detections]:
+        """The k best detections of each image from raw NCHW head maps, best first, in network-input pixels.
 
-    def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout, flipped: bool = False) -> Variables:
-        """The same as part of a graph; every output starts with (batch, k).
+        They are more than k where `merge_scales` has yet to choose among them, and fewer where the maps hold no more.
 
-        flipped: the maps are those of n images followed by their mirror images, and are merged first; the batch is n.
+        grid: of the network's input. flipped: the maps are those of n images followed by their mirror images; the views are
+        merged, and the detections are those of n images.
         """
 
-    def read_decoded(self, arrays: Mapping[str, Array]) -> list[Detections]:
-        """The outputs of `decode_graph` as detections, one per image."""
+    def decode_graph(self, outputs: Variables, *, k: int, grid: Grid, layout: Layout, flipped: bool = False) -> Variables:
+        """The same as part of a graph; every output starts with (batch, number of detections), the same number for every image."""
 
-    def merge_flipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The head maps of n images followed by those of their mirror images, as the maps of n images."""
+    def read_decoded(self, arrays: Mapping[str, Array], *, k: int) -> list[Detections]:
+        """The outputs of `decode_graph` as detections, one per image: what `decode` would have answered for this k or, where the
+        graph was made for fewer, all there are."""
+
+    @property
+    def suppression(self) -> SoftNms | None:
+        """How `merge_scales` suppresses where nothing else is asked for; None: not at all."""
 
     def merge_scales(
         self, parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False
     ) -> Detections:
-        """One image's detections at one or several test scales, in the same pixels, as one, the `limit` best.
+        """What `decode` found in one image at one or several test scales, in the same pixels, as one, the `limit` best.
 
-        soft_nms: suppress among those of a class; None: nothing is suppressed. as_reference: as the official code does, with
+        soft_nms: suppress among those of a class; None: as `suppression` says. as_reference: as the official code does, with
         its faults (`geometry.nms.soft_nms_reference`).
+        """
+
+    def shown_maps(self, outputs: Mapping[str, Array], *, flipped: bool = False) -> dict[str, Array]:
+        """Raw NCHW head maps as people are shown them, one per image: heatmaps in [0, 1], the rest as it is.
+
+        flipped: as in `decode`; where maps of two views cannot be merged, those of the images themselves are shown.
+        """
+
+    def possible(self, outputs: Mapping[str, Array], *, grid: Grid, lowest: float, score_slack: float, map_slack: float) -> Detections:
+        """All that a network may answer to one image whose maps equal these raw NCHW maps but for rounding, whatever its k.
+
+        lowest: score from which detections matter. score_slack: how far scores may be off by rounding, in [0, 1]. map_slack: how
+        far the maps that are no heatmaps may be.
         """
 
     def metric(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from centernet.geometry.nms import SoftNms
-from centernet.structures import Array, Detections
-from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, neighbourhood_maximum, read_decoded, sigmoid
+from centernet.structures import Array
+from centernet.tasks._keypoints.decode import sigmoid
+from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, read_decoded
 
 
 def maps_of(heatmap: Array, seed: int = 0) -> dict[str, Array]:
@@ -77,17 +77,6 @@ def test_the_inputs_are_not_modified() -> None:
     assert all((maps[name] == before[name]).all() for name in maps)
 
 
-def test_the_neighbourhood_is_three_by_three_and_ends_at_the_border() -> None:
-    maps = np.random.default_rng(0).normal(size=(2, 5, 4))
-    for image, y, x in np.ndindex(*maps.shape):
-        expected = maps[image, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max()
-        assert neighbourhood_maximum(maps)[image, y, x] == expected
-
-
-def test_the_sigmoid_does_not_overflow() -> None:
-    np.testing.assert_allclose(sigmoid(np.asarray([-1e5, -2, 0, 2, 1e5])), [0, 1 / (1 + np.e**2), 0.5, 1 / (1 + np.e**-2), 1])
-
-
 def test_merging_with_the_mirror_image_averages_probabilities_and_sizes() -> None:
     maps = maps_of(np.random.default_rng(2).normal(size=(4, 3, 5, 6)).astype(np.float32) * 4)
     merged = merge_flipped(maps)
@@ -106,52 +95,6 @@ def test_merging_with_the_mirror_image_keeps_certainty_finite() -> None:
 def test_an_odd_number_of_images_has_no_mirror_images() -> None:
     with pytest.raises(ValueError, match="mirror"):
         merge_flipped(maps_of(np.zeros((3, 1, 2, 2), np.float32)))
-
-
-def detections(scores: list[float]) -> Detections:
-    return Detections(np.zeros((len(scores), 4)), np.asarray(scores), np.arange(len(scores)), ("a",) * 9)
-
-
-def test_equal_scores_may_exceed_the_limit() -> None:
-    merged = merge_scales([detections([0.9, 0.5, 0.1]), detections([0.5, 0.5, 0.3])], limit=2)
-    np.testing.assert_allclose(merged.scores, [0.9, 0.5, 0.5, 0.5], rtol=1e-6)
-    assert merged.class_ids.tolist() == [0, 1, 0, 1]
-    assert merged.class_names == ("a",) * 9
-
-
-def overlapping() -> list[Detections]:
-    """Two scales: a cat twice in nearly the same place, a dog there too, and another cat elsewhere at the second scale."""
-    first = Detections([[0, 0, 10, 10], [0, 0, 10, 10]], [0.9, 0.5], [0, 1])
-    second = Detections([[50, 50, 60, 60], [0, 0, 10, 8]], [0.8, 0.6], [0, 0])
-    return [first, second]
-
-
-def test_suppressing_happens_within_a_class_and_best_come_first() -> None:
-    merged = merge_scales(overlapping(), limit=10, soft_nms=SoftNms())
-    np.testing.assert_allclose(merged.scores, [0.9, 0.8, 0.5, 0.6 * np.exp(-(0.8**2) / 0.5)], rtol=1e-6)
-    assert merged.class_ids.tolist() == [0, 0, 1, 0]
-    assert merged.boxes[3].tolist() == [0, 0, 10, 8]
-    assert len(merge_scales(overlapping(), limit=10, soft_nms=SoftNms(method="hard"))) == 3
-    assert len(merge_scales(overlapping(), limit=2, soft_nms=SoftNms())) == 2
-
-
-def test_the_reference_merge_keeps_the_duplicates_of_the_official_code() -> None:
-    parts = [Detections([[0, 0, 10, 10]] * 2 + [[50, 50, 60, 60]], [0.9, 0.8, 0.7], [0, 0, 0])]
-    right = merge_scales(parts, limit=10, soft_nms=SoftNms(method="hard"))
-    stale = merge_scales(parts, limit=10, soft_nms=SoftNms(method="hard"), as_reference=True)
-    np.testing.assert_allclose(right.scores, [0.9, 0.7], rtol=1e-6)
-    np.testing.assert_allclose(stale.scores, [0.9, 0.7, 0.7], rtol=1e-6)
-
-
-def test_nothing_found_is_suppressed_to_nothing() -> None:
-    assert len(merge_scales([detections([]), detections([])], limit=5, soft_nms=SoftNms())) == 0
-
-
-def test_merging_nothing_is_refused() -> None:
-    for parts, limit in (([], 5), ([detections([])], 0)):
-        with pytest.raises(ValueError, match="at least 1"):
-            merge_scales(parts, limit=limit)
-    assert len(merge_scales([detections([])], limit=1)) == 0
 
 
 def test_decoded_arrays_of_any_type_are_read() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import nnabla as nn
-import nnabla.functions as F
 import numpy as np
 import onnxruntime
 import openvino
@@ -11,7 +10,7 @@ from centernet.export.onnx import to_onnx
 from centernet.export.onnx.model import CONVERTERS
 from centernet.structures import Array
 from centernet.tasks.ctdet.decode import decode_centers, read_decoded
-from centernet.tasks.ctdet.graph import _divided, decode_graph
+from centernet.tasks.ctdet.graph import decode_graph
 
 
 def maps_of(shape: tuple[int, int, int, int], seed: int = 0) -> dict[str, Array]:
@@ -55,16 +54,6 @@ def test_cells_of_a_large_map_are_found_where_they_are() -> None:
     boxes.forward()
     expected = [[4 * (cell % columns), 4 * (cell // columns)] * 2 for cell in peaks]
     np.testing.assert_array_equal(boxes.d[0], expected)
-
-
-@pytest.mark.parametrize("divisor", [1, 7, 8, 41, 82, 120, 4099])
-def test_whole_numbers_are_divided_exactly_up_to_what_float32_can_hold(divisor: int) -> None:
-    numbers = np.concatenate([np.arange(1000), (1 << 24) - np.arange(1000), divisor * np.arange(3000), divisor * np.arange(1, 3000) - 1])
-    numbers = np.unique(numbers[numbers <= 1 << 24])
-    quotients, remainders = _divided(nn.Variable.from_numpy_array(numbers.astype(np.float32)), divisor)
-    F.sink(quotients, remainders).forward()
-    np.testing.assert_array_equal(quotients.d, numbers // divisor)
-    np.testing.assert_array_equal(remainders.d, numbers % divisor)
 
 
 @pytest.mark.parametrize("k", [0, 25])

@@ -106,13 +106,13 @@ class Model:
             raise ConfigError(f"decode: no '{missing[0]}' among the outputs; expected {', '.join(task.heads)}")
         first = outputs[next(iter(task.heads))]
         is_graph = isinstance(first, nn.Variable)
-        rows, columns = first.shape[1:3] if is_graph and network.layout == "nhwc" else first.shape[2:4]
-        if not 1 <= k <= rows * columns:
-            raise ConfigError(f"decode: found k={k}, expected 1 to {rows * columns}, the cells of the heatmap")
+        grid = self.assembly.grid.of_cells(*(first.shape[1:3] if is_graph and network.layout == "nhwc" else first.shape[2:4]))
+        if not 1 <= k <= grid.num_cells:
+            raise ConfigError(f"decode: found k={k}, expected 1 to {grid.num_cells}, the cells of the heatmap")
         if is_graph:
-            return dict(task.decode_graph(outputs, k=k, stride=network.stride, layout=network.layout))
-        found = task.decode({name: outputs[name] for name in task.heads}, k=k, stride=network.stride)
-        return [replace(one, class_names=self.class_names) for one in found]
+            return dict(task.decode_graph(outputs, k=k, grid=grid, layout=network.layout))
+        found = task.decode({name: outputs[name] for name in task.heads}, k=k, grid=grid)
+        return [replace(task.merge_scales([one], limit=k), class_names=self.class_names) for one in found]
 
     def losses(self, arrays: Outputs) -> LossGraph:
         """The losses of a batch of a training loader, as a graph that was fed with it and learns.

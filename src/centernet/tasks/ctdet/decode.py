@@ -1,19 +1,19 @@
-"""Head maps to detections in NumPy, for whole batches, and the merging of several views of one image."""
+"""Head maps to detections in NumPy, for whole batches, and the merging of an image's maps with its mirror image's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from centernet.geometry.nms import SoftNms, soft_nms_reference
-from centernet.geometry.nms import soft_nms as apply_soft_nms
 from centernet.structures import Array, Detections
+from centernet.tasks._keypoints.decode import best_peaks, neighbourhood_maximum, sigmoid
 
 # What follows the heatmap (B, C, h, w), by the head that says how large boxes are, with its channels.
 _SIZES = {"size": "(B, 2, h, w) or (B, 2 C, h, w), offset (B, 2, h, w)", "ltrb": "(B, 4, h, w)"}
 _SAY_BOXES = ("size", "offset", "ltrb")
 _MIRRORED_SIDES = [2, 1, 0, 3]  # left and right change places
+NOTHING = -1e4  # a logit whose sigmoid is 0
 
 
 def decode_centers(outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
@@ -42,13 +42,11 @@ def decode_centers(outputs: Mapping[str, Array], *, k: int, stride: int) -> list
     batch, classes, rows, columns = heatmap.shape
     if not 1 <= k <= classes * rows * columns:
         raise ValueError(f"k is {k}, expected 1 to {classes * rows * columns}, the cells of {classes} heatmaps of {rows}x{columns}")
-    is_peak = (heatmap >= neighbourhood_maximum(heatmap)).reshape(batch, -1)
-    logits = heatmap.reshape(batch, -1)
     # (B, h*w, c), so that what a cell says is one row
     told = {name: maps.reshape(batch, maps.shape[1], -1).transpose(0, 2, 1) for name, maps in outputs.items() if name in _SAY_BOXES}
     found = []
     for image in range(batch):
-        best, scores = _best_cells(logits[image], is_peak[image], k)
+        best, scores = _best_cells(heatmap[image], k)
         class_ids, cells = np.divmod(best, rows * columns)
         corner = np.stack([cells % columns, cells // columns], axis=1)
         boxes = _boxes({name: rows_of[image, cells].astype(np.float64) for name, rows_of in told.items()}, corner, class_ids) * stride
@@ -56,21 +54,30 @@ def decode_centers(outputs: Mapping[str, Array], *, k: int, stride: int) -> list
     return found
 
 
-def neighbourhood_maximum(maps: Array) -> Array:
-    """(..., h, w) to the same shape: the maximum of the 3x3 cells around each cell, as far as they are on the map."""
-    across = maps.copy()
-    np.maximum(across[..., 1:], maps[..., :-1], out=across[..., 1:])
-    np.maximum(across[..., :-1], maps[..., 1:], out=across[..., :-1])
-    both = across.copy()
-    np.maximum(both[..., 1:, :], across[..., :-1, :], out=both[..., 1:, :])
-    np.maximum(both[..., :-1, :], across[..., 1:, :], out=both[..., :-1, :])
-    return both
+def possible_centers(outputs: Mapping[str, Array], *, stride: int, lowest: float, slack: float) -> Detections:
+    """Every maximum of one image's heatmap, and what rounding could make one.
 
+    Those are the cells whose score is no more than `slack` below the highest of their neighbourhood.
 
-def sigmoid(logits: Array) -> Array:
-    """1 / (1 + exp(-x)) in float64, without overflow."""
-    small = np.exp(-np.abs(logits.astype(np.float64)))
-    return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small))
+    Args:
+        outputs: as `decode_centers` takes them, of one image. stride: input pixels per heatmap cell.
+        lowest: score from which cells count.
+
+    Returns:
+        The detections at all of these cells, in no order, boxes xyxy in network-input pixels.
+    """
+    logits = outputs["heatmap"]
+    scores = sigmoid(logits)
+    may_be = (scores >= neighbourhood_maximum(scores) - slack) & (scores >= lowest)
+    rows, columns = np.indices(logits.shape[2:])
+    found = [Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0))]
+    for down in (0, 1):
+        for right in (0, 1):  # of such cells none is a neighbour of another: each is the maximum of its own neighbourhood
+            wanted = may_be & (rows % 2 == down) & (columns % 2 == right)
+            if wanted.any():
+                alone = {**outputs, "heatmap": np.where(wanted, logits, NOTHING).astype(logits.dtype)}
+                found += decode_centers(alone, k=int(wanted.sum()), stride=stride)
+    return Detections(*(np.concatenate([getattr(part, key) for part in found]) for key in ("boxes", "scores", "class_ids")))
 
 
 def merge_flipped(outputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -104,34 +111,6 @@ def merge_flipped(outputs: Mapping[str, Array]) -> dict[str, Array]:
     return {name: maps.astype(np.float32) for name, maps in merged.items()}
 
 
-def merge_scales(parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False) -> Detections:
-    """One image's detections at one or several test scales, boxes in the same pixels, as one list, best first.
-
-    If there are more than `limit`, those with at least the score of the limit-th stay: equal scores may exceed the limit, as
-    in the predecessor.
-
-    Args:
-        soft_nms: suppress among the detections of each class; None: nothing is suppressed, as in the predecessor.
-        as_reference: suppress as the official code does, with its faults: discarded boxes come back as duplicates of others.
-
-    Raises:
-        ValueError: no parts, or limit below 1.
-    """
-    if not parts or limit < 1:
-        raise ValueError(f"{len(parts)} parts and limit {limit}, expected at least 1 of both")
-    merged = Detections(
-        np.concatenate([part.boxes for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.class_ids for part in parts]),
-        parts[0].class_names,
-    )
-    if soft_nms is not None and len(merged):
-        merged = _suppress(merged, soft_nms, as_reference=as_reference)
-    if len(merged) > limit:
-        merged = merged.above(np.partition(merged.scores, -limit)[-limit])
-    return merged.select(np.argsort(-merged.scores, kind="stable"))
-
-
 def read_decoded(arrays: Mapping[str, Array]) -> list[Detections]:
     """The outputs of `graph.decode_graph`: boxes (B, k, 4), scores (B, k), class_ids (B, k) of any number type."""
     rows = zip(arrays["boxes"], arrays["scores"], arrays["class_ids"], strict=True)
@@ -149,34 +128,13 @@ def _boxes(told: Mapping[str, Array], corner: Array, class_ids: Array) -> Array:
     return np.concatenate([center - size / 2, center + size / 2], axis=1)
 
 
-def _best_cells(logits: Array, is_peak: Array, k: int) -> tuple[Array, Array]:
-    """The k best of one image's flat cells and their scores, best first; peaks come before all others."""
-    candidates = np.flatnonzero(is_peak)
-    if len(candidates) > k:
-        candidates = candidates[np.argpartition(logits[candidates], -k)[-k:]]
-    order = candidates[np.argsort(-logits[candidates], kind="stable")]
+def _best_cells(heatmap: Array, k: int) -> tuple[Array, Array]:
+    """The k best flat cells of one image's heatmap (C, h, w) and their scores, best first; peaks come before all others."""
+    peaks = best_peaks(heatmap, k)
     scores = np.zeros(k, np.float32)
-    scores[: len(order)] = sigmoid(logits[order])
-    if len(order) < k:
-        order = np.concatenate([order, np.flatnonzero(~is_peak)[: k - len(order)]])
-    return order, scores
-
-
-def _suppress(detections: Detections, settings: SoftNms, *, as_reference: bool) -> Detections:
-    """Soft-NMS among the detections of each class."""
-    boxes, scores, class_ids = [], [], []
-    for class_id in np.unique(detections.class_ids):
-        own = detections.select(np.flatnonzero(detections.class_ids == class_id))
-        if as_reference:
-            rows, _ = soft_nms_reference(np.column_stack([own.boxes, own.scores]), settings)
-            boxes.append(rows[:, :4])
-            scores.append(rows[:, 4])
-        else:
-            left = apply_soft_nms(own.boxes, own.scores, settings)
-            boxes.append(own.boxes[left.kept])
-            scores.append(left.scores)
-        class_ids.append(np.full(len(scores[-1]), class_id))
-    return Detections(np.concatenate(boxes), np.concatenate(scores), np.concatenate(class_ids), detections.class_names)
+    scores[: len(peaks)] = sigmoid(heatmap.reshape(-1)[peaks])
+    others = np.setdiff1d(np.arange(k), peaks, assume_unique=True)
+    return np.concatenate([peaks, others[: k - len(peaks)]]), scores
 
 
 def _check_maps(outputs: Mapping[str, Array]) -> None:

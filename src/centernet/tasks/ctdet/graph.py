@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import gcd
 
 import nnabla as nn
 import nnabla.functions as F
 
 from centernet.models.specs import Layout
-
-# Added to what is not a maximum: its sigmoid is exactly 0, and it is within the range of half precision.
-SUPPRESSED_LOGIT = -1e4
-
-BLOCK = 8  # cells in a row whose maximum is looked at first
-EXACT = 1 << 24  # whole numbers that float32 can hold
+from centernet.tasks._keypoints.graph import rows_at, best_cells, peaks_only
 
 
 def decode_graph(
     outputs: Mapping[str, nn.Variable], *, k: int, stride: int, layout: Layout, flipped: bool = False
 ) -> dict[str, nn.Variable]:
     """`decode.decode_centers` as a graph; after `decode.merge_flipped` where the maps are also of mirror images.
-
-    All of the best k cells are in the k blocks of a few cells that have the highest maxima: outside them nothing is higher
-    than any of those maxima. Choosing among blocks and then among their cells takes a fifth of the time that choosing
-    among all cells takes, and no index grows beyond what a float32 can hold.
 
     Args:
         outputs: raw maps, (B, c, h, w) or (B, h, w, c) by layout: heatmap logits; size and offset, or ltrb, in cells.
@@ -44,43 +34,21 @@ def decode_graph(
     _, classes, rows, columns = heatmap.shape
     if not 1 <= k <= classes * rows * columns:
         raise ValueError(f"k is {k}, expected 1 to {classes * rows * columns}, the cells of {classes} heatmaps of {rows}x{columns}")
-    # Sums only: on NNabla's CPU a product or comparison of two maps takes twenty times as long as their sum.
-    below_highest = F.max_pooling(heatmap, (3, 3), stride=(1, 1), pad=(1, 1)) + (-1.0) * heatmap
-    values = heatmap + SUPPRESSED_LOGIT * F.greater_scalar(below_highest, 0.0)
-
-    values, class_ids, y, x = _best(values, k)
+    values, class_ids, y, x = best_cells(peaks_only(heatmap), k)
     cells = y * columns + x
     corner = F.concatenate(F.reshape(x, (-1, k, 1)), F.reshape(y, (-1, k, 1)), axis=2)
     scores = F.maximum_scalar(values, 0.0) if flipped else F.sigmoid(values)
     if "ltrb" in outputs:
-        distances, middle = _at(outputs["ltrb"], cells, layout), corner + 0.5
+        distances, middle = rows_at(outputs["ltrb"], cells, layout), corner + 0.5
         boxes = F.concatenate(middle - distances[:, :, :2], middle + distances[:, :, 2:], axis=2) * float(stride)
         return {"boxes": boxes, "scores": scores, "class_ids": class_ids}
-    center = corner + _at(outputs["offset"], cells, layout)
-    size = _at(outputs["size"], cells, layout)
+    center = corner + rows_at(outputs["offset"], cells, layout)
+    size = rows_at(outputs["size"], cells, layout)
     if size.shape[2] > 2:
         size, class_ids = _of_own_class(size, class_ids), F.identity(class_ids)  # in an .nnp only what nobody uses is an output
     half = size * 0.5
     boxes = F.concatenate(center - half, center + half, axis=2) * float(stride)
     return {"boxes": boxes, "scores": scores, "class_ids": class_ids}
-
-
-def _best(values: nn.Variable, k: int) -> tuple[nn.Variable, nn.Variable, nn.Variable, nn.Variable]:
-    """The k largest of each image's values (B, C, h, w), with their class ids, rows and columns, (B, k) each."""
-    _, classes, rows, columns = values.shape
-    cells = classes * rows * columns
-    size = gcd(columns, BLOCK) if cells <= BLOCK * EXACT else columns
-    num_best = min(k, cells // size)
-    blocks = F.reshape(values, (-1, cells // size, size))  # -1: in an .nnp the batch stays open
-    highest, best_blocks = F.top_k_data(F.max(blocks, axis=2), num_best, base_axis=1, with_index=True)
-    candidates = F.reshape(F.gather(blocks, best_blocks, axis=1, batch_dims=1), (-1, num_best * size))
-    best, places = F.top_k_data(candidates, k, base_axis=1, with_index=True)
-    best = F.minimum2(best, F.max(highest, axis=1, keepdims=True))  # changes nothing, but in an .nnp whatever nobody uses is an output
-
-    number, in_block = _divided(places, size)
-    row, block = _divided(F.gather(best_blocks, number, axis=1, batch_dims=1), columns // size)
-    class_ids, y = _divided(row, rows)
-    return best, class_ids, y, block * size + in_block
 
 
 def _merge_flipped(outputs: Mapping[str, nn.Variable], layout: Layout) -> dict[str, nn.Variable]:
@@ -114,20 +82,3 @@ def _of_own_class(sizes: nn.Variable, class_ids: nn.Variable) -> nn.Variable:
     rows = F.reshape(sizes, (-1, k * channels // 2, 2))
     first = F.reshape(F.arange(0, k), (1, k)) * (channels // 2)
     return F.gather(rows, first + class_ids, axis=1, batch_dims=1)
-
-
-def _at(maps: nn.Variable, cells: nn.Variable, layout: Layout) -> nn.Variable:
-    """The pairs (B, k, 2) at the cells (B, k) of a regression head's maps."""
-    if layout == "nchw":
-        maps = F.transpose(maps, (0, 2, 3, 1))
-    _, rows, columns, channels = maps.shape
-    return F.gather(F.reshape(maps, (-1, rows * columns, channels)), cells, axis=1, batch_dims=1)
-
-
-def _divided(numbers: nn.Variable, divisor: int) -> tuple[nn.Variable, nn.Variable]:
-    """Whole numbers divided by one, as whole quotients and what remains; exact for all that float32 can hold."""
-    quotients = F.floor((numbers + 0.5) * (1.0 / divisor))
-    remainders = numbers - quotients * divisor
-    # The reciprocal is rounded: of large numbers the quotient may be one too high or too low.
-    off = F.greater_equal_scalar(remainders, divisor) - F.less_scalar(remainders, 0)
-    return quotients + off, remainders - off * divisor

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
+import numpy as np
+
 from centernet.geometry.gaussian import Elliptic, Fixed, gaussian_radius, gaussian_radius_fixed
 from centernet.geometry.nms import SoftNms
 from centernet.metrics.coco_ap import CocoAP
 from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid
+from centernet.tasks._keypoints.decode import merge_scales, sigmoid
 from centernet.tasks._keypoints.targets import RadiusFunction
 from centernet.tasks.base import Metric, MetricProtocol, Variables
 from centernet.tasks.ctdet.config import Config, OverlapLoss
-from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, merge_scales, read_decoded
+from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, possible_centers, read_decoded
 from centernet.tasks.ctdet.graph import decode_graph
 from centernet.tasks.ctdet.losses import center_losses
 from centernet.tasks.ctdet.targets import encode_centers, ideal_outputs
@@ -107,22 +110,28 @@ class CenterDetection:
             relative_size=loss.relative_size,
         )
 
-    def decode(self, outputs: Mapping[str, Array], *, k: int, stride: int) -> list[Detections]:
-        return decode_centers(outputs, k=k, stride=stride)
+    def decode(self, outputs: Mapping[str, Array], *, k: int, grid: Grid, flipped: bool = False) -> list[Detections]:
+        return decode_centers(merge_flipped(outputs) if flipped else outputs, k=k, stride=grid.stride)
 
-    def decode_graph(self, outputs: Variables, *, k: int, stride: int, layout: Layout, flipped: bool = False) -> Variables:
-        return decode_graph(outputs, k=k, stride=stride, layout=layout, flipped=flipped)
+    def decode_graph(self, outputs: Variables, *, k: int, grid: Grid, layout: Layout, flipped: bool = False) -> Variables:
+        return decode_graph(outputs, k=k, stride=grid.stride, layout=layout, flipped=flipped)
 
-    def read_decoded(self, arrays: Mapping[str, Array]) -> list[Detections]:
-        return read_decoded(arrays)
+    def read_decoded(self, arrays: Mapping[str, Array], *, k: int) -> list[Detections]:
+        return [found.select(np.arange(min(len(found), k))) for found in read_decoded(arrays)]
 
-    def merge_flipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
-        return merge_flipped(outputs)
+    suppression = None  # a heatmap's peaks are apart
 
     def merge_scales(
         self, parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False
     ) -> Detections:
         return merge_scales(parts, limit=limit, soft_nms=soft_nms, as_reference=as_reference)
+
+    def shown_maps(self, outputs: Mapping[str, Array], *, flipped: bool = False) -> dict[str, Array]:
+        maps = merge_flipped(outputs) if flipped else outputs
+        return {name: sigmoid(maps[name]) if head.kind == "heatmap" else maps[name] for name, head in self.heads.items()}
+
+    def possible(self, outputs: Mapping[str, Array], *, grid: Grid, lowest: float, score_slack: float, map_slack: float) -> Detections:
+        return possible_centers(outputs, stride=grid.stride, lowest=lowest, slack=score_slack)
 
     def metric(
         self, annotations: Annotations, *, protocol: MetricProtocol, classes: ClassTable | None = None, inclusive_boxes: bool = True
