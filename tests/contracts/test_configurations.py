@@ -1,7 +1,8 @@
-"""Every file in `cfg/` is called by its network and data, and its network can be built for its input."""
+"""Every file in `cfg/` is called by its network and data, its network can be built for its input, and its AP is that of the table."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,23 @@ from centernet import config
 from centernet.experiment import family
 from centernet.experiment.assembly import assemble
 from centernet.experiment.choice import Choice, experiment
-from centernet.models import architectures
+from centernet.models import architectures, catalogue
 from centernet.structures import ClassTable, Normalization
 
 CFG = Path(__file__).resolve().parents[2] / "cfg"
 FILES = sorted(path for path in CFG.glob("*.yaml") if path.stem != "quickstart")
+VARIANTS = {"2x": None, "512": (512, 512)}  # of a published network: trained longer, or at another input size
+
+
+def words_of(path: Path) -> tuple[str, str, tuple[int, int] | None, str]:
+    """(architecture, data, input size where the name says it, precision) as a file's name says them."""
+    arch, dataset, variant, precision = re.fullmatch(r"(.+)_(coco|pascal)(?:_(2x|512))?_(fp|mp)", path.stem).groups()  # type: ignore[union-attr]
+    return arch, dataset, VARIANTS.get(variant), precision
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_configuration_builds_the_network_it_is_called_by(path: Path) -> None:
-    arch, dataset, precision = path.stem.rsplit("_", 2)
+    arch, dataset, _, precision = words_of(path)
     found = experiment(Choice(yaml=path, words={"arch": arch, "dataset": dataset, "mixed_precision": precision == "mp"}))
     assembly = assemble(found, ClassTable(tuple("abc")), Normalization((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
     assert assembly.network.parameter_shapes()
@@ -32,8 +40,28 @@ def test_a_configuration_builds_the_network_it_is_called_by(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_configuration_says_what_its_words_mean(path: Path) -> None:
     """But for what a file has to decide: where backbones lie, and its batch and rate."""
-    arch, dataset, _ = path.stem.rsplit("_", 2)
-    typed, written = experiment(Choice(words={"arch": arch, "dataset": dataset})), experiment(Choice(yaml=path))
+    arch, dataset, input_size, _ = words_of(path)
+    typed, written = experiment(Choice(words={"arch": arch, "dataset": dataset}, input_size=input_size)), experiment(Choice(yaml=path))
     assert (written.task, written.data) == (typed.task, typed.data)
     assert (written.model.backbone, written.model.neck, written.model.head) == (typed.model.backbone, typed.model.neck, typed.model.head)
     assert written.train.schedule.kind == typed.train.schedule.kind == ("cosine" if family.is_predecessors_word(arch) else "step")
+
+
+def test_every_file_says_which_ap_to_expect_and_the_table_says_the_same() -> None:
+    """In its head, `28.1` or that none was published; a row of the table has the same numbers."""
+    rows = {name: row for row in (CFG / "README.md").read_text().splitlines() for name in re.findall(r"^\| `(\w+)\.yaml`", row)}
+    assert set(rows) == {path.stem for path in CFG.glob("*.yaml")}
+    for path in FILES:
+        expected = "".join(re.findall(r"^# (AP to expect.*?)\n\w", path.read_text(), re.MULTILINE | re.DOTALL))
+        numbers = re.findall(r"\b\d\d\.\d+", expected)
+        assert numbers or "none was published" in expected, path
+        assert [number for number in numbers if number not in rows[path.stem]] == [], path
+        assert numbers or "not published" in rows[path.stem], path
+
+
+def test_the_aps_are_those_that_the_catalogue_of_networks_has() -> None:
+    for name, published in catalogue.PUBLISHED.items():
+        stem = next(stem for stem in (f"{name}_coco_2x_fp", f"{name}_coco_fp") if (CFG / f"{stem}.yaml").exists())
+        text = (CFG / f"{stem}.yaml").read_text()
+        assert published.weights in text
+        assert f" {published.ap}" in text

@@ -11,7 +11,7 @@ from centernet import config, plugins
 from centernet.experiment.schema import ExperimentConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "cfg" / "README.md"]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "cfg" / "README.md", ROOT / "recipes" / "README.md"]
 CONFIGURATIONS = sorted((ROOT / "cfg").glob("*.yaml"))
 
 
@@ -35,7 +35,7 @@ def test_examples_of_own_data_are_complete_experiments(tmp_path: Path) -> None:
 def test_the_table_of_configurations_says_what_is_in_the_files(path: Path) -> None:
     lines = (ROOT / "cfg" / "README.md").read_text().splitlines()
     (row,) = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith(f"| `{path.name}` |"))
-    network, data, size, epochs, batch, rate, precision = row[1:]
+    network, data, size, epochs, batch, rate, precision, *_ = row[1:]  # protocol and AP: tests/contracts/test_configurations.py
     experiment = config.validate(ExperimentConfig, config.read_yaml(path), source=path.name)
     train = experiment.train
     assert network.split("-")[0].lower() == plugins.name_of(experiment.model.backbone)
