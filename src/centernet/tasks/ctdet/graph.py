@@ -8,7 +8,7 @@ import nnabla as nn
 import nnabla.functions as F
 
 from centernet.models.specs import Layout
-from centernet.tasks._keypoints.graph import rows_at, best_cells, peaks_only
+from centernet.tasks._keypoints.graph import best_cells, peaks_only, rows_at
 
 
 def decode_graph(
