@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import signal
+import struct
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -57,6 +58,41 @@ def clean_nnabla() -> Iterator[None]:
         import nnabla as nn
 
         nn.clear_parameters()
+
+
+@pytest.fixture(scope="session")
+def read_events() -> Callable[[Path], dict[str, list[tuple[int, Any]]]]:
+    """What TensorBoard shows of a folder of event files: tag -> (step, number), or (step, PNG file), in the order they were written.
+
+    As there, files are read by name, a file's entry for a start makes what was read before of its step and later ones forgotten,
+    and a checksum that is wrong is an error.
+    """
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.record_writer import masked_crc32c
+
+    def records(path: Path) -> Iterator[bytes]:
+        content = path.read_bytes()
+        while content:
+            (length,) = struct.unpack("<Q", content[:8])
+            data = content[12 : 12 + length]
+            assert struct.unpack("<I", content[8:12]) == (masked_crc32c(content[:8]),)
+            assert struct.unpack("<I", content[12 + length : 16 + length]) == (masked_crc32c(data),)
+            yield data
+            content = content[16 + length :]
+
+    def read(folder: Path) -> dict[str, list[tuple[int, Any]]]:
+        found: dict[str, list[tuple[int, Any]]] = {}
+        for path in sorted(folder.glob("*tfevents*")):
+            for event in map(Event.FromString, records(path)):
+                if event.HasField("session_log") and event.session_log.status == SessionLog.START:
+                    found = {tag: [value for value in values if value[0] < event.step] for tag, values in found.items()}
+                for value in event.summary.value:
+                    content = value.image.encoded_image_string if value.HasField("image") else value.simple_value
+                    found.setdefault(value.tag, []).append((event.step, content))
+        return found
+
+    return read
 
 
 # Checkpoints as PyTorch writes them, written without PyTorch: both formats, any object beside the tensors.

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,3 +102,19 @@ def test_the_loss_scale_is_in_the_series_and_in_the_table_with_the_steps_skipped
     assert (tmp_path / "Loss-Scale.series.txt").read_text() == "0 4\n"
     (row,) = [row for row in read_csv(tmp_path / "metrics.csv") if row["kind"] == "step"]
     assert (row["loss_scale"], row["skipped"]) == ("4", "1")
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = CsvFile(tmp_path / "metrics.csv", every=1)
+    table.started(Progress())
+    step(table, Progress(epoch=0, batch=1, iteration=1, seconds=1.0))
+    before = table.path.read_bytes()
+
+    class Full(FileIO):
+        def write(self, content: Any) -> int:
+            return super().write(content[:7])
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match=r"metrics\.csv: cannot be written: No space left on device"):
+        patch.setattr(Path, "open", lambda path, mode, buffering: Full(path, mode.replace("b", "")))
+        step(table, Progress(epoch=0, batch=2, iteration=2, seconds=2.0))
+    assert table.path.read_bytes() == before

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 
 from centernet.engine.checkpoint import Progress
+from centernet.engine.rows import Rows
 from centernet.engine.step import StepReport
 from centernet.errors import OutputError
 from centernet.weights.store import write_atomically
@@ -76,21 +79,15 @@ class SeriesFiles:
         _append(self.folder / f"{name}.series.txt", f"{epoch} {value:g}\n")
 
 
-class CsvFile:
-    """One table: a row of kind `step` every so many iterations, `epoch` after each, `validation` after each of those.
-
-    Args:
-        every: iterations between rows.
-    """
+class CsvFile(Rows):
+    """One table with the rows of a training."""
 
     FIRST = ("kind", "epoch", "iteration", "seconds", "learning_rate", "images_per_second", "waiting", "gradient_norm", "loss")
 
     def __init__(self, path: Path, *, every: int = 50) -> None:
+        super().__init__(every=every)
         self.path = path
-        self._every = every
         self._columns: list[str] = []
-        self._images, self._waited, self._skipped = 0, 0.0, 0
-        self._progress = self._last = Progress()
 
     def started(self, progress: Progress) -> None:
         """Drop the rows of what is about to be trained again; keep the others and their columns."""
@@ -99,40 +96,13 @@ class CsvFile:
         kept = [row for row in rows if _is_before(row, progress)]
         self._columns = list(dict.fromkeys([*self.FIRST, *(key for row in rows for key in row)]))
         self._rewrite(kept)
-        self._progress = self._last = progress
-
-    def stepped(self, progress: Progress, report: StepReport, *, learning_rate: float, num_images: int, wait: float) -> None:
-        """The numbers of this very step; only images/s and the share of time waiting for data are means since the last row.
-
-        Where losses are scaled: the scale, and how many steps were skipped since the last row.
-        """
-        self._progress = progress
-        self._images += num_images
-        self._waited += wait
-        self._skipped += report.is_skipped
-        if progress.iteration % self._every:
-            return
-        seconds = max(progress.seconds - self._last.seconds, 1e-9)
-        means = {"images_per_second": self._images / seconds, "waiting": self._waited / seconds}
-        scaling = {} if report.loss_scale is None else {"loss_scale": report.loss_scale, "skipped": self._skipped}
-        self._images, self._waited, self._skipped, self._last = 0, 0.0, 0, progress
-        numbers = {"learning_rate": learning_rate, **means, "gradient_norm": report.gradient_norm}
-        self._write("step", progress.epoch, {**numbers, "loss": report.total, **report.losses, **scaling})
-
-    def epoch_ended(self, epoch: int, losses: Mapping[str, float], *, learning_rate: float) -> None:
-        """The means."""
-        terms = {name: value for name, value in losses.items() if name != "total"}
-        self._write("epoch", epoch, {"learning_rate": learning_rate, **({"loss": losses["total"]} if losses else {}), **terms})
-
-    def validated(self, epoch: int, losses: Mapping[str, float], metrics: Mapping[str, float]) -> None:
-        """Losses in the same columns as in training, every metric in its own."""
-        terms = {("loss" if name == "total" else name): value for name, value in losses.items()}
-        self._write("validation", epoch, {**terms, **metrics})
+        super().started(progress)
 
     def ended(self, text: str) -> None:
         """Nothing left to write."""
 
-    def _write(self, kind: str, epoch: int, numbers: Mapping[str, float]) -> None:
+    def write(self, kind: str, epoch: int, numbers: Mapping[str, float]) -> None:
+        """A line of the file; a name that is new makes a column."""
         row = {"kind": kind, "epoch": str(epoch), "iteration": str(self._progress.iteration), "seconds": f"{self._progress.seconds:.3f}"}
         row |= {name: f"{value:.7g}" for name, value in numbers.items()}
         new = [name for name in row if name not in self._columns]
@@ -176,9 +146,15 @@ def _make(folder: Path) -> None:
 
 
 def _append(path: Path, text: str) -> None:
+    """All of a text or, where the disk is full, nothing of it."""
+    content = text.encode()
+
     def append() -> None:
-        with path.open("a") as file:
-            file.write(text)
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(content) < len(content):
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     _writing(path, append)
 

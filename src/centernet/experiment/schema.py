@@ -15,6 +15,7 @@ from centernet.engine.moving_average import MovingAverageConfig
 from centernet.engine.precision import LossScalingConfig
 from centernet.engine.schedule import ScheduleConfig
 from centernet.engine.solver import SolverConfig
+from centernet.engine.weights_and_biases import WandbConfig
 from centernet.errors import STRICT
 from centernet.geometry.nms import SoftNms
 from centernet.plugins import plugin_config
@@ -125,7 +126,9 @@ class TrainConfig:
     `params_*.h5`; null: none is kept. early_stopping: when AP does not rise any more; null: never.
     validate_every, save_every: in epochs; the last always counts.
     keep_states: for how many of the newest checkpoints the solver's states stay on disk (the parameters always do).
-    log_every: steps between lines of `metrics.csv`.
+    monitors: nnabla (its monitor files, and curves), csv (`metrics.csv`), tensorboard and wandb (extras of this package), each in the
+    output folder. wandb: the run at Weights & Biases. log_every: steps between rows of the last three.
+    pictures: held-out images that are drawn at every measurement, the same each time, chosen by seed; 0: none.
     """
 
     epochs: Positive = 140
@@ -150,7 +153,10 @@ class TrainConfig:
     validate_losses: bool = True
     save_every: Positive = 5
     keep_states: Positive = 2
+    monitors: tuple[Literal["nnabla", "csv", "tensorboard", "wandb"], ...] = ("nnabla", "csv")
+    wandb: WandbConfig = WandbConfig()
     log_every: Positive = 10
+    pictures: Annotated[int, Field(ge=0, le=32)] = 4
 
     def __post_init__(self) -> None:
         if (self.batch_size is None) == (self.global_batch_size is None):

@@ -23,19 +23,15 @@ from centernet.engine.budget import Costs
 from centernet.engine.checkpoint import Checkpoint, Checkpointer
 from centernet.engine.communicator import Communicator
 from centernet.engine.context import Device, Extension, check_libraries, has_gpu_extension, resolve
-from centernet.engine.curves import Curves
 from centernet.engine.endings import ending_all
-from centernet.engine.monitors import CsvFile, SeriesFiles
 from centernet.engine.moving_average import MovingAverage
 from centernet.engine.precision import LossScaler
-from centernet.engine.progress import ProgressBar
-from centernet.engine.reports import MemoryReport, TypesReport
 from centernet.engine.schedule import for_global_batch, learning_rate
 from centernet.engine.solver import Solver
 from centernet.engine.step import TrainStep
 from centernet.engine.trainer import Monitor, Trainer
 from centernet.errors import ConfigError, DeviceError
-from centernet.experiment import held_out
+from centernet.experiment import held_out, monitors
 from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.backbone_file import begin_with_backbone, nothing_found
 from centernet.experiment.batches import Data, load, open_splits
@@ -49,7 +45,7 @@ from centernet.weights import published
 
 LOG = logging.getLogger(__name__)
 MEASURING = 3600.0  # seconds that a first look at all held-out images may take
-CHECKPOINTS, MONITORS = "checkpoints", "tmp.monitor"  # below the output folder, as the predecessor names them
+CHECKPOINTS = "checkpoints"  # below the output folder, as the predecessor names them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +114,7 @@ def train(
 def _train(config: ExperimentConfig, folder: Path, start: Start, place: Place) -> int:
     communicator = place.communicator
     if communicator.rank == 0:
+        monitors.check(config.train)
         _warn_of_overwriting(folder, start)
     training, validation = open_splits(config.data)
     assembly = assemble(config, training.classes, training.normalization)
@@ -224,6 +221,10 @@ def _trainer(
     length = data.train_loader.batches_per_epoch
     schedule = for_global_batch(settings.schedule, data.train_loader.global_batch)
 
+    told: Sequence[Monitor] = ()
+    if place.communicator.rank == 0:
+        told = monitors.monitors(config, assembly, data, step, folder, place.machine, is_gpu=place.device.is_gpu)
+
     def rate(epoch: int, batch: int) -> float:
         return learning_rate(schedule, epoch=epoch, batch=batch, batches_per_epoch=length, num_epochs=settings.epochs)
 
@@ -239,7 +240,7 @@ def _trainer(
             facts={"seed": settings.seed, "global_batch": data.train_loader.global_batch, **facts},
             keep_states=settings.keep_states,
         ),
-        monitors=_monitors(config, assembly, step, folder, length, place) if place.communicator.rank == 0 else (),
+        monitors=told,
         validation_losses=held_out.validation_losses(assembly, data, place.communicator) if settings.validate_losses else None,
         metrics=held_out.metrics(config, assembly, data, place.communicator, place.machine) if settings.validate_ap else None,
         validate_every=settings.validate_every,
@@ -248,20 +249,6 @@ def _trainer(
         check_every=settings.distributed.check_every,
         early_stopping=settings.early_stopping,
     )
-
-
-def _monitors(
-    config: ExperimentConfig, assembly: Assembly, step: TrainStep, folder: Path, batches_per_epoch: int, place: Place
-) -> list[Monitor]:
-    names = assembly.task.published_names
-    return [
-        SeriesFiles(folder / MONITORS, published_names=names),
-        CsvFile(folder / "metrics.csv", every=config.train.log_every),
-        Curves(folder / "curves.png", folder=folder / MONITORS, terms=list(names.values())),
-        ProgressBar(num_epochs=config.train.epochs, batches_per_epoch=batches_per_epoch),
-        TypesReport(step, folder / "function_types.csv"),
-        MemoryReport(is_gpu=place.device.is_gpu),
-    ]
 
 
 def _announce(config: ExperimentConfig, assembly: Assembly, data: Data, place: Place, more: Sequence[str]) -> None:

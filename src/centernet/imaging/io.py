@@ -192,6 +192,13 @@ def list_images(path: str | os.PathLike[str]) -> list[Path]:
     return images
 
 
+def encode_png(image: Array) -> bytes:
+    """The bytes of a PNG file; image: (H, W, 3) uint8 BGR, or (H, W) uint8 grey."""
+    encoded, data = cv2.imencode(".png", image)
+    assert encoded, (image.dtype, image.shape)
+    return bytes(data)
+
+
 def write_image(path: str | os.PathLike[str], image: Array) -> None:
     """Write an image in the format of the path's suffix; folders on the way are made.
 

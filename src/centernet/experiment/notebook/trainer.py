@@ -16,6 +16,7 @@ from centernet.errors import ConfigError
 from centernet.experiment import devices, train
 from centernet.experiment.detector import Detector
 from centernet.experiment.model_files import load
+from centernet.experiment.monitors import TABLE
 from centernet.experiment.notebook.reading import Settings, Source, read
 from centernet.experiment.output import default_folder
 
@@ -43,8 +44,11 @@ class Training:
         return load(self.parameters, **settings)
 
     def history(self) -> list[dict[str, float | str]]:
-        """The rows of `metrics.csv`, numbers as numbers, without what a row does not have."""
-        return [{name: _number(text) for name, text in row.items() if text} for row in read_csv(self.folder / "metrics.csv")]
+        """The rows of `metrics.csv`, numbers as numbers, without what a row does not have; ConfigError where there is no such file."""
+        table = self.folder / TABLE
+        if not table.is_file():
+            raise ConfigError(f"{table}: was not written; train.monitors must name csv")
+        return [{name: _number(text) for name, text in row.items() if text} for row in read_csv(table)]
 
 
 class Trainer:
