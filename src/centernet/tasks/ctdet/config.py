@@ -14,6 +14,7 @@ Weight = Annotated[float, Field(ge=0)]
 Part = Annotated[float, Field(gt=0, le=1)]
 
 Form = Literal["size", "ltrb"]
+Clip = Literal["published", "exact"]
 Place = Literal["center", "3x3", "gaussian", "heatmap"]
 HeatmapLoss = Literal["focal", "quality_focal", "mse"]
 OverlapLoss = Literal["iou", "giou", "diou", "ciou"]
@@ -30,12 +31,15 @@ class BoxesConfig:
     at: the centre's cell; 3x3 cells around it; gaussian: an ellipse `beta` of the way to the sides, weighted so that each object
     counts with the logarithm of its area (TTFNet); heatmap: weighted by the heatmap, sizes only (`--dense_wh`).
     per_class: a size of its own for each class (`--cat_spec_wh`).
+    clip: published: boxes end at most at the beginning of the last column and row of cells, so one at the right or bottom edge of the
+    image is up to a cell too small; exact: at the image's edge.
     """
 
     form: Form = "size"
     at: Place = "center"
     beta: Part = 0.54
     per_class: bool = False
+    clip: Clip = "published"
 
     def __post_init__(self) -> None:
         if self.per_class and self.form == "ltrb":

@@ -11,7 +11,7 @@ import numpy as np
 from centernet.geometry.gaussian import Elliptic, Fixed, draw_gaussian
 from centernet.structures import Array, Grid, Sample
 from centernet.tasks._keypoints.targets import RadiusFunction, class_ids_of, erase_peaks, ideal_logits, whole_radius
-from centernet.tasks.ctdet.config import Form, Place
+from centernet.tasks.ctdet.config import Clip, Form, Place
 from centernet.tasks.ctdet.regions import Region, draw_regions
 
 CHANNELS: Mapping[Form, Mapping[str, int]] = {"size": {"size": 2, "offset": 2}, "ltrb": {"ltrb": 4}}  # of the heads that say boxes
@@ -28,6 +28,7 @@ def encode_centers(
     form: Form = "size",
     at: Place = "center",
     beta: float = 0.54,
+    clip: Clip = "published",
     more: tuple[str, ...] = (),
     out: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
@@ -47,6 +48,7 @@ def encode_centers(
         at: center: boxes are rows, for the centres' cells. 3x3, gaussian, heatmap: they are maps, see `regions.draw_regions`, but
             for `offset` with heatmap, which is for the centres' cells.
         beta: with gaussian, how far of the way to a box's sides its region reaches, in (0, 1].
+        clip: published: to [0, w - 1] x [0, h - 1] cells; exact: to the input.
         more: names of entries that only some losses need: `class_ids`, `num_cells`.
         out: zeros, or what an earlier call for this grid returned, to write into; other entries are left alone.
 
@@ -72,7 +74,7 @@ def encode_centers(
     else:
         targets = {name: out[name] for name in shapes}
         _erase(targets)
-    table, objects = _table(sample.boxes[:max_objects], grid)
+    table, objects = _table(sample.boxes[:max_objects], grid, clip)
     # The table first, the peaks second: whatever is in the heatmap can be found again by it.
     _write_table(targets, table, form)
     radii, num_peaks = _draw_peaks(targets["heatmap"], class_ids, objects, _reach(radius, min_overlap))
@@ -96,19 +98,21 @@ _Radii = tuple[int, int]  # (across, down), in whole cells
 _Reach = Callable[[float, float], _Radii]  # of the peak of a box of (height, width) cells
 
 
-def _table(boxes: Array, grid: Grid) -> tuple[Array, list[_Object | None]]:
+def _table(boxes: Array, grid: Grid, clip: Clip) -> tuple[Array, list[_Object | None]]:
     """The objects' cells and numbers.
 
     Args:
         boxes: (n, 4) xyxy, in network-input pixels.
         grid: the network's input size and stride.
+        clip: see `encode_centers`.
 
     Returns:
         (n, 6) float64: index, width, height, offset (x, y) and mask as in `encode_centers`, zeros without area; and each
         object, None without area.
     """
     rows, columns = grid.cells
-    last = np.array([columns - 1, rows - 1, columns - 1, rows - 1], np.float64)
+    right, bottom = (columns - 1, rows - 1) if clip == "published" else (grid.width / grid.stride, grid.height / grid.stride)
+    last = np.array([right, bottom, right, bottom], np.float64)
     clipped = np.minimum(np.maximum(boxes.astype(np.float64) / grid.stride, 0), last)
     table: list[tuple[float, ...]] = []
     objects: list[_Object | None] = []
@@ -119,7 +123,7 @@ def _table(boxes: Array, grid: Grid) -> tuple[Array, list[_Object | None]]:
             objects.append(None)
             continue
         x, y = (left + right) / 2, (top + bottom) / 2
-        column, row = int(x), int(y)  # never negative, so truncation is floor
+        column, row = min(int(x), columns - 1), min(int(y), rows - 1)  # never negative, so truncation is floor; x may round to `columns`
         table.append((row * columns + column, width, height, x - column, y - row, 1.0))
         objects.append(((column, row), (left, top, right, bottom), height, width))
     return np.array(table, np.float64).reshape(-1, 6), objects
