@@ -16,8 +16,9 @@ from centernet.structures import Array
 from centernet.tasks._keypoints.losses import focal_loss
 from centernet.tasks.ctdet.config import OverlapLoss
 from centernet.tasks.ctdet.decode import decode_centers
-from centernet.tasks.ctdet.losses import heatmap_loss
+from centernet.tasks.ctdet.losses import box_loss, heatmap_loss
 from centernet.tasks.ctdet.overlap.losses import overlap_loss
+from centernet.tasks.ctdet.regions import Region, draw_regions
 
 pytestmark = pytest.mark.reference
 STRIDE = 4
@@ -92,3 +93,26 @@ def test_distances_decode_as_in_lightning(golden: Mapping[str, Array]) -> None:
         np.testing.assert_allclose(best.scores, scores, atol=1e-6)
         np.testing.assert_allclose(best.boxes, boxes, atol=1e-4)
         np.testing.assert_array_equal(best.class_ids, labels)
+
+
+@pytest.mark.parametrize("kind", ["ttfnet", "cornernet", "fixed"])
+def test_the_boxes_of_3x3_cells_and_the_total_have_the_losses_of_lightning(golden: Mapping[str, Array], scalars: Any, kind: str) -> None:
+    """There, a cell that two objects share counts for both, so each is a batch of its own here."""
+    maps = fed(golden["box_pred"], learns=True)
+    losses, num_cells = [], 0.0
+    for image, number in np.ndindex(*golden["labels"].shape):
+        x, y, width, height = (golden["boxes_xywh"][image, number].astype(float) / STRIDE).tolist()
+        cell = round(x + width / 2), round(y + height / 2)
+        weights, ltrb = np.zeros(maps.shape[2:], np.float32), np.zeros(maps.shape[1:], np.float32)
+        draw_regions(weights, {"ltrb": ltrb}, [Region((x, y, x + width, y + height), cell, (1, 1), 1.0)], at="3x3")
+        targets = {"ltrb": fed(ltrb[None]), "weights": fed(weights[None]), "total_weight": fed(1)}
+        losses.append(box_loss("ltrb", {"ltrb": maps[image : image + 1]}, targets, kind="giou", relative=False, layout="nchw"))
+        num_cells += weights.sum()
+    loss = sum(losses[1:], losses[0]) * ((1 + 1e-4) / num_cells)
+    loss.forward()
+    maps.g = 0
+    loss.backward()
+    expected = scalars[f"light_{kind}"]
+    assert float(loss.d) == pytest.approx(expected["box_2d"], rel=1e-5)
+    assert expected["heatmap"] + 0.1 * float(loss.d) == pytest.approx(expected["total"], rel=1e-6)
+    assert np.linalg.norm(maps.g) == pytest.approx(scalars[f"light_{kind}_grads"][1], rel=1e-3)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nnabla as nn
+import nnabla.functions as F
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from centernet.geometry.gaussian import Elliptic, draw_gaussian
 from centernet.structures import Array
 from centernet.tasks._keypoints.losses import focal_loss
 from centernet.tasks.ctdet.losses import box_loss
+from centernet.tasks.ctdet.overlap.losses import overlap_loss
 from centernet.tasks.ctdet.regions import Region, draw_regions
 
 pytestmark = pytest.mark.reference
@@ -91,3 +93,16 @@ def test_the_box_loss_is_that_of_ttfnet(golden: Mapping[str, Array], scalars: An
     value, norm = scalars["ttf_wh_giou_loss_x5"]
     assert float(loss.d) == pytest.approx(value, rel=1e-5)
     assert np.linalg.norm(maps.g) == pytest.approx(norm, rel=1e-3)
+
+
+def test_weighted_overlaps_are_those_of_ttfnet(golden: Mapping[str, Array], scalars: Any) -> None:
+    one_pixel_wider = np.array([0, 0, 1, 1], np.float32)  # than their corners are apart
+    boxes, targets = (fed((golden[name] + one_pixel_wider).T[None], learns=True) for name in ("giou_pred", "giou_target"))
+    weights = golden["giou_weight"]
+    loss = F.sum(fed(weights[None, None]) * overlap_loss(boxes, targets, kind="giou")) / (weights.sum() + 1e-4)
+    loss.forward()
+    boxes.g = 0
+    loss.backward()
+    value, norm = scalars["ttf_giou_boxes"]
+    assert float(loss.d) == pytest.approx(value, rel=1e-5)
+    assert np.linalg.norm(boxes.g) == pytest.approx(norm, rel=1e-3)
