@@ -142,7 +142,8 @@ def test_a_checkpoint_with_a_size_for_each_class_says_so() -> None:
     shared, each = (completed(Choice(), origin({**HEADS["ctdet"], "wh": channels}), source="x.pth") for channels in (2, 160))
     assert "task.boxes.per_class" not in shared.keys
     assert each.keys["task.boxes.per_class"] is True
-    assert not origin({"hm": 1, "wh": 2, "reg": 2}).has_sizes_per_class
+    one_class = completed(Choice(words={"dataset": "coco"}), origin({"hm": 1, "wh": 2, "reg": 2}), source="x.pth")
+    assert "task.boxes.per_class" not in one_class.keys
     task = published.describe(completed(Choice(), origin({**HEADS["ctdet"], "wh": 160}, "res_18"), source="x.pth")).experiment["task"]
     assert task["boxes"]["per_class"] is True
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from centernet.errors import WeightsError
 from centernet.experiment.origin import architecture_of, name_of
+from centernet.experiment.published_tasks import claim
 from centernet.models.network import Network
 from centernet.models.specs import HeadSpec
 from centernet.models.torch_names import NEVER_USED, backbone_torch_names, torch_names
@@ -59,6 +60,7 @@ def import_checkpoint(
     shapes = plain(shapes_of(state))
     found = head_channels(shapes)
     if not allow_partial:
+        check_heads(path, found, network)
         _check_architecture(path, shapes, network)
     twin = _twin(network, {head: channels for head, channels in found.items() if as_in_file or head in keep_heads}, keep_heads)
     own = {spec.scope for spec in twin.heads.values()}
@@ -105,6 +107,16 @@ def _twin(network: Network, channels: Mapping[str, int], more: Sequence[str]) ->
     known = {spec.scope for spec in heads.values()}
     heads |= {head: HeadSpec(scope=head, channels=channels[head], kind="regression") for head in more if head not in known}
     return Network(network.backbone, network.neck, network.head, heads, seed=network.seed, scope=OrderedDict())
+
+
+def check_heads(path: str | Path, channels: Mapping[str, int], network: Network) -> None:
+    """WeightsError where a file's heads, name → channels, are those of another task than the network's."""
+    found, own = claim(channels), claim({spec.scope: spec.channels for spec in network.heads.values()})
+    if found is not None and own is not None and found.task != own.task:
+        raise WeightsError(
+            f"{path}: not the weights of this network: the file has heads of task '{found.task}' ({', '.join(channels)}), the network "
+            f"those of task '{own.task}'; a training takes what fits with --allow-partial"
+        )
 
 
 def _check_architecture(path: str | Path, shapes: Shapes, network: Network) -> None:

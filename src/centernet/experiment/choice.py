@@ -11,7 +11,7 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.config import Tree
 from centernet.errors import ConfigError
-from centernet.experiment import family
+from centernet.experiment import family, published_tasks
 from centernet.experiment.assembly import TASKS
 from centernet.experiment.schema import ExperimentConfig
 from centernet.models import architectures
@@ -108,7 +108,7 @@ def _base(choice: Choice) -> tuple[Tree, str]:
     if not choice.names_a_network:
         raise ConfigError("which experiment? Give --train-config FILE.yaml, or --dataset and --arch (`centernet models` lists its names)")
     words = choice.words
-    tree = _with_hidden_channels(_preset(words) if choice.start is None else _of_start(choice.start, words), choice)
+    tree = _with_hidden_channels(_preset(choice.task, words) if choice.start is None else _of_start(choice.start, words), choice)
     precision = {**(family.MIXED_PRECISION if words.get("mixed_precision") else {})}
     if words.get("mixed_precision"):
         precision["loss_scaling"] = {"scale": 4, "dynamic": True}
@@ -118,20 +118,20 @@ def _base(choice: Choice) -> tuple[Tree, str]:
     return tree, COMMAND_LINE
 
 
-def _preset(words: Mapping[str, Any]) -> Tree:
+def _preset(task: str | None, words: Mapping[str, Any]) -> Tree:
     """The sections that the family's words mean, and how such networks are trained."""
     dataset, arch = words.get("dataset", "coco"), words.get("arch", "resnet")
-    tree = family.preset(dataset, arch, words.get("num_layers"))
-    tree["train"] = configuration.merge(TRAIN_DEFAULTS[dataset], {} if family.is_predecessors_word(arch) else OFFICIAL_DEFAULTS)
-    return tree
+    train = configuration.merge(TRAIN_DEFAULTS[dataset], {} if family.is_predecessors_word(arch) else OFFICIAL_DEFAULTS)
+    return configuration.merge({"train": train}, family.preset(dataset, arch, words.get("num_layers"), task=task))
 
 
 def _of_start(start: Mapping[str, Any], words: Mapping[str, Any]) -> Tree:
     """The sections of the model file that a training starts from, or the typed data set with its network, trained as official ones are."""
     dataset = words.get("dataset", family.words(start)["dataset"])
-    own_data = {"data": family.preset(dataset, "resnet")["data"]} if "dataset" in words else {}
+    task = start["task"]["name"]
+    own_data = {"data": family.preset(dataset, "resnet", task=task)["data"]} if "dataset" in words else {}
     train = configuration.merge(TRAIN_DEFAULTS.get(dataset, TRAIN_DEFAULTS["coco"]), OFFICIAL_DEFAULTS)
-    return {**start, **own_data, "train": train}
+    return {**start, **own_data, "train": configuration.merge(train, published_tasks.published(task).get("train", {}))}
 
 
 def _with_hidden_channels(tree: Tree, choice: Choice) -> Tree:

@@ -11,6 +11,7 @@ from typing import Any
 from centernet import config, plugins
 from centernet.config import Tree
 from centernet.errors import ConfigError, did_you_mean
+from centernet.experiment import published_tasks
 from centernet.models import architectures
 from centernet.models.architectures import Architecture
 
@@ -49,17 +50,22 @@ PREDECESSOR_SECTIONS = ("dataset", "learning_rate_config", "mixed_precision")
 MIXED_PRECISION: Tree = {"compute": "half", "pad_input_to": 4}  # what the predecessor's one flag switches on
 
 
-def preset(dataset: object, arch: object, num_layers: object = None, *, said: Sequence[str] = WORDS) -> Tree:
-    """The sections `task`, `data` and `model` of a published experiment.
+def preset(dataset: object, arch: object, num_layers: object = None, *, task: str | None = None, said: Sequence[str] = WORDS) -> Tree:
+    """The sections `task`, `data` and `model` of a published experiment, and what else the task's published ones have.
 
     Args:
-        said: what to call the three in messages.
+        task: None: that which networks of this architecture are published for.
+        said: what to call the first three in messages.
 
     Raises:
-        ConfigError: dataset or architecture is unknown, or the architecture is not built that deep.
+        ConfigError: dataset or architecture is unknown, the architecture is not built that deep, or not for the task.
     """
-    known = _known(dataset, DATASETS, said[0])
-    return {"task": {"name": "ctdet"}, "data": dict(DATASETS[known]), "model": architecture(arch, num_layers, said=said).sections}
+    known, one = _known(dataset, DATASETS, said[0]), architecture(arch, num_layers, said=said)
+    own = published_tasks.of_head(one.head)
+    if one.head != architectures.PLAIN_HEAD and task not in (None, own):
+        raise ConfigError(f"{said[1]}: {arch} is for task '{own}', and task '{task}' was asked for")
+    tree: Tree = {"task": {"name": task or own}, "data": dict(DATASETS[known]), "model": one.sections}
+    return config.merge(tree, published_tasks.published(tree["task"]["name"]))
 
 
 def _known(name: object, table: Mapping[str, Any], said: str) -> str:

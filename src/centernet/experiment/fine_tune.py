@@ -11,8 +11,10 @@ from centernet.engine.patterns import matching
 from centernet.engine.solver import SolverConfig, grouped, is_without_decay
 from centernet.errors import ConfigError, WeightsError
 from centernet.experiment.assembly import Assembly, from_description
+from centernet.experiment.checkpoints import check_heads
 from centernet.models.network import Network
-from centernet.weights.layout import convert
+from centernet.weights.identify import head_channels
+from centernet.weights.layout import convert, shapes_of
 from centernet.weights.match import LoadReport, assign
 from centernet.weights.store import ParameterFile
 
@@ -43,6 +45,7 @@ def begin_with(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> 
         WeightsError: they do not fit for another reason.
     """
     network = assembly.network
+    check_heads(what, head_channels(shapes_of(file.parameters)), network)
     try:
         parameters = convert(file.parameters, layout=network.layout, channels=assembly.description.input_channels)
     except WeightsError as error:

@@ -13,8 +13,8 @@ from centernet.errors import ConfigError, DeviceError, WeightsError
 from centernet.experiment import description as descriptions
 from centernet.experiment import published
 from centernet.experiment.assembly import Assembly, from_description
-from centernet.experiment.checkpoints import parameters_for
-from centernet.experiment.choice import Choice
+from centernet.experiment.checkpoints import check_heads, parameters_for
+from centernet.experiment.choice import Choice, check_task
 from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, Options, detector, input_spec
 from centernet.experiment.inference_graph import Machine, Runtime, precision_of
@@ -26,7 +26,8 @@ from centernet.export.openvino_ir import read_ir_metadata
 from centernet.inference.openvino_session import OpenVinoSession
 from centernet.inference.preprocess import NormalizingSession
 from centernet.inference.session import NnpSession, OnnxRuntimeSession
-from centernet.weights.layout import convert
+from centernet.weights.identify import head_channels
+from centernet.weights.layout import convert, shapes_of
 from centernet.weights.match import LoadReport, assign
 from centernet.weights.store import ParameterFile, read_description, read_parameters
 from centernet.weights.torch_import import is_checkpoint
@@ -109,12 +110,15 @@ def with_its_experiment(choice: Choice, path: Path) -> Choice:
     """What was typed, and where it names no network, what the parameter file that a training starts from says of itself.
 
     Raises:
-        WeightsError: the file cannot be read.
+        WeightsError: the file cannot be read. ConfigError: it is for another task than was typed.
     """
     if choice.yaml is not None or {"arch", "num_layers"} & choice.words.keys() or path.suffix not in PARAMETER_FILES:
         return choice
     own = own_description(path)
-    return choice if own is None else replace(choice, start=own.experiment)
+    if own is None:
+        return choice
+    check_task(choice.task, own.experiment, source=str(path))
+    return replace(choice, start=own.experiment)
 
 
 def described_by(path: Path, file: ParameterFile, described: Description | None) -> Description:
@@ -136,6 +140,7 @@ def for_machine(description: Description, machine: Machine) -> Description:
 def fill(assembly: Assembly, file: ParameterFile, *, what: str | Path) -> LoadReport:
     """Copy a file's parameters into the network, converted to its layout and channels; WeightsError where they do not fit."""
     network = assembly.network
+    check_heads(what, head_channels(shapes_of(file.parameters)), network)
     try:
         parameters = convert(file.parameters, layout=network.layout, channels=assembly.description.input_channels)
     except WeightsError as error:

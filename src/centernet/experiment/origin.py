@@ -13,8 +13,9 @@ from centernet import config as configuration
 from centernet import plugins
 from centernet.config import Tree
 from centernet.errors import ConfigError, WeightsError
-from centernet.experiment import family
+from centernet.experiment import family, published_tasks
 from centernet.experiment.choice import Choice
+from centernet.experiment.published_tasks import Claim
 from centernet.experiment.schema import ModelConfig
 from centernet.models import architectures
 from centernet.models.network import Network
@@ -36,8 +37,6 @@ WORDS = {
     "dla": ("base.", "dla_up.", "ida_up.", "level5."),
     "hourglass": ("kps.", "pre.", "cnvs.", "inters"),
 }
-CENTERS = "hm"  # the head of a detector by centre points, one channel for each class
-SIZES = "wh"
 KITTI: Tree = {
     "name": "coco",
     "classes": ["Pedestrian", "Car", "Cyclist"],
@@ -79,20 +78,19 @@ class Origin:
         return not self.is_assumed and self.name.startswith(BACKBONE_NAMES)
 
     @property
+    def claim(self) -> Claim | None:
+        """The task whose heads it has, None where it has no task's here."""
+        return published_tasks.claim(self.heads)
+
+    @property
     def is_of_another_task(self) -> bool:
-        """Whether its heads are those of no detector by centre points, as ExtremeNet's are not."""
-        return not self.is_assumed and bool(self.heads) and CENTERS not in self.heads
+        """Whether its heads are those of no task here, as ExtremeNet's are not."""
+        return not self.is_assumed and bool(self.heads) and self.claim is None
 
     @property
     def num_classes(self) -> int | None:
-        """Of a detector by centre points."""
-        return self.heads.get(CENTERS)
-
-    @property
-    def has_sizes_per_class(self) -> bool:
-        """Whether it was trained with `--cat_spec_wh`."""
-        classes = self.num_classes or 0
-        return classes > 1 and self.heads.get(SIZES) == 2 * classes
+        """Of a detector of a task here."""
+        return self.claim.num_classes if self.claim else None
 
     def __str__(self) -> str:
         own = "" if self.architecture == self.name else f" (here {self.architecture})"
@@ -147,7 +145,7 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
     """What was typed, and where it says nothing, what the checkpoint is and what its system trained it on.
 
     Raises:
-        WeightsError: it is no detector. ConfigError: its classes have no names, and none were typed.
+        WeightsError: it is no detector, or of another task. ConfigError: its classes have no names, and none were typed.
     """
     if origin.is_backbone:
         raise WeightsError(
@@ -155,13 +153,14 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
             f"--set model.pretrained_model_dir={source}"
         )
     if origin.is_of_another_task:
-        raise WeightsError(f"{source}: is {origin}: no detector by centre points, which has heads {CENTERS}, wh and reg")
+        raise WeightsError(f"{source}: is {origin}: no detector by {', nor by '.join(published_tasks.detectors())}")
+    check_task(choice, origin, source=source)
     if choice.yaml is not None or (origin.is_assumed and origin.num_classes is None):
         return choice
     choice = _with_the_officials(choice, origin, source=source)
     words = _network_words(choice, origin)
     keys: dict[str, Any] = {}
-    sizes: dict[str, Any] = {"task.boxes.per_class": True} if origin.has_sizes_per_class else {}
+    options = {f"task.{key}": value for key, value in origin.claim.options.items()} if origin.claim else {}
     if "dataset" not in choice.words:
         other = next((found for head, found in OTHER_TASKS.items() if head in origin.heads), None)
         if other is not None and "data.root" not in choice.keys:
@@ -171,7 +170,13 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
             words["dataset"] = DATASETS[origin.num_classes]
         elif not {"data.root", "data.dataset.classes"} & choice.keys.keys() and not _sets_data(choice):
             raise ConfigError(f"{source}: a PyTorch checkpoint does not say what its {origin.num_classes} classes are; {NAME_THE_CLASSES}")
-    return replace(choice, words={**words, **choice.words}, keys={**keys, **sizes, **choice.keys})
+    return replace(choice, words={**words, **choice.words}, keys={**keys, **options, **choice.keys})
+
+
+def check_task(choice: Choice, origin: Origin, *, source: str | Path) -> None:
+    """WeightsError where another task was typed than that whose heads a checkpoint has."""
+    if choice.task is not None and origin.claim is not None and origin.claim.task != choice.task:
+        raise WeightsError(f"{source}: is {origin}, of task '{origin.claim.task}', and task '{choice.task}' was asked for")
 
 
 def with_its_network(choice: Choice, path: str | Path) -> Choice:
@@ -180,11 +185,13 @@ def with_its_network(choice: Choice, path: str | Path) -> Choice:
     Of two graphs of the name that was typed, it is the checkpoint's.
 
     Raises:
-        WeightsError: the checkpoint cannot be read, or no network was named, and it is of none that is known.
+        WeightsError: the checkpoint cannot be read, or no network was named, and it is of none that is known, or of another task.
     """
     if _types_a_network(choice):
         return _with_the_officials(choice, identify(path, choice), source=path) if choice.words.get("arch") in OURS else choice
-    return replace(choice, words={**_network_words(choice, identify(path)), **choice.words})
+    origin = identify(path)
+    check_task(choice, origin, source=path)
+    return replace(choice, words={**_network_words(choice, origin), **choice.words})
 
 
 def _with_the_officials(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:

@@ -18,6 +18,7 @@ from centernet.errors import ConfigError
 Section = Mapping[str, Any]  # of a YAML file
 RESNETS, LATER_RESNETS = (18, 34, 50, 101, 152), (50, 101)  # the depths of ResNet, and of what was made of it
 NECKS: dict[str, Section] = {"fpn": {"name": "fpn"}, "bifpn": {"name": "bifpn"}, "ida": {"name": "ida"}}  # over any backbone with levels
+PLAIN_HEAD = "conv"  # which gives any outputs
 OPTIONS = ("num_layers", "size", "deformable")  # that tell one architecture from another
 ALIASES = {  # other systems' names
     **{f"resnet_{depth}": f"res_{depth}" for depth in RESNETS},
@@ -38,6 +39,7 @@ class Architecture:
     backbone: Section
     neck: Section
     hidden_channels: int  # of the heads
+    head: str = PLAIN_HEAD
 
     @property
     def name(self) -> str:
@@ -47,12 +49,19 @@ class Architecture:
     @property
     def sections(self) -> dict[str, dict[str, Any]]:
         """The section `model` of a YAML file."""
-        head = {"name": "conv", "hidden_channels": self.hidden_channels}
+        head = {"name": self.head, "hidden_channels": self.hidden_channels}
         return {"backbone": dict(self.backbone), "neck": dict(self.neck), "head": head}
 
 
 def _family(
-    family: str, backbone: str, neck: Section, *, hidden_channels: int, depths: tuple[int | None, ...] = (None,), **options: Any
+    family: str,
+    backbone: str,
+    neck: Section,
+    *,
+    hidden_channels: int,
+    head: str = PLAIN_HEAD,
+    depths: tuple[int | None, ...] = (None,),
+    **options: Any,
 ) -> list[Architecture]:
     """One for each depth, the usual one first; `options` are the backbone's."""
     return [
@@ -62,6 +71,7 @@ def _family(
             backbone={"name": backbone, **({} if depth is None else {"num_layers": depth}), **options},
             neck=neck,
             hidden_channels=hidden_channels,
+            head=head,
         )
         for depth in depths
     ]
@@ -137,8 +147,13 @@ def nearest(name: str, *more: str) -> str:
 
 
 def find(model: Mapping[str, Any]) -> Architecture | None:
-    """The architecture that a section `model` describes, whatever its widths; None where it has no name."""
-    return next((one for one in ARCHITECTURES.values() if _is(model, one)), None)
+    """The architecture that a section `model` describes, whatever its widths; None where it has no name.
+
+    Another head than a named one's, a user's own too, counts as the plain one.
+    """
+    head = model.get("head", {}).get("name", PLAIN_HEAD)
+    alike = {one.head: one for one in ARCHITECTURES.values() if _is(model, one)}
+    return alike.get(head, alike.get(PLAIN_HEAD))
 
 
 def _is(model: Mapping[str, Any], one: Architecture) -> bool:

@@ -41,6 +41,9 @@ class Metric(Protocol):
 class Task(Protocol):
     """All a task is; `tasks/<name>/__init__.py` exposes `Config` and `build(config, classes, *, layout) -> Task`.
 
+    And where networks of it were published: `PUBLISHED`, the sections of a YAML file that all such have in common;
+    `read_heads(channels)`, which tells by the heads whether a published file is the task's; `DETECTS_BY`, words for errors.
+
     heads: what the network must output, in the published order.
     counts: names of the encoded entries which are counts. Whoever feeds the losses replaces each by its sum over the
         global batch (shape () in the graph), so that the losses of all processes add up to the loss of the global batch.

@@ -27,7 +27,8 @@ FAMILIES = {  # what only their names start with
     "features/13/block/": "mobilenet_v3 large",
     "features/1/block/": "mobilenet_v3 small",
 }
-CLASS_BIASES = ("hm_final/conv/b", "hm/0/final/conv/b")  # one value per class; the second where there are stacks
+CLASS_HEADS = ("hm", "tl_heats")  # that have a channel for each class
+HEAD_BIAS = re.compile(r"(\w+?)(?:_final|/\d+/final)/conv/b")  # the second where there are stacks
 RESNET_LAYER = re.compile(r"res(\d)/layer(\d+)/(basicblock|bottleneck)1/conv/W")
 
 
@@ -48,15 +49,20 @@ class Identity:
 
 def identify(shapes: Shapes) -> Identity:
     """Read off names and shapes what they can tell, for published files, which have no description."""
-    classes = next((shapes[name] for name in CLASS_BIASES if name in shapes), None)
+    heads = head_channels(shapes)
     stem = input_kernel(shapes)
     return Identity(
         architecture=_architecture(shapes),
         layout=detect_layout(shapes),
         input_channels=input_channels(shapes),
-        num_classes=classes[0] if classes else None,
+        num_classes=next((heads[name] for name in CLASS_HEADS if name in heads), None),
         stem_channels=shapes[stem][0] if stem else None,
     )
+
+
+def head_channels(shapes: Shapes) -> dict[str, int]:
+    """Name -> channels of every head, in the order of the file."""
+    return {match[1]: shapes[name][0] for name in shapes if (match := HEAD_BIAS.fullmatch(name))}
 
 
 def _architecture(shapes: Shapes) -> str | None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from centernet.models.specs import Layout
 from centernet.structures import ClassTable
 from centernet.tasks.ctdet.config import Config
+from centernet.tasks.ctdet.published import DETECTS_BY, PUBLISHED, read_heads
 
 if TYPE_CHECKING:
     from centernet.tasks.base import Task
 
-__all__ = ["Config", "build"]
+__all__ = ["DETECTS_BY", "PUBLISHED", "Config", "build", "read_heads"]
 
 
 def build(config: Config, classes: ClassTable, *, layout: Layout = "nchw") -> Task:
