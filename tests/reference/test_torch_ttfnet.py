@@ -15,6 +15,7 @@ import pytest
 from centernet.geometry.gaussian import Elliptic, draw_gaussian
 from centernet.structures import Array
 from centernet.tasks._keypoints.losses import focal_loss
+from centernet.tasks.ctdet.config import Counting
 from centernet.tasks.ctdet.losses import box_loss
 from centernet.tasks.ctdet.overlap.losses import overlap_loss
 from centernet.tasks.ctdet.regions import Region, draw_regions
@@ -44,9 +45,12 @@ def regions_of(golden: Mapping[str, Array], image: int, alpha: float, cells: tup
     return found
 
 
-@pytest.mark.parametrize("case", ["a54_b54", "a54_b20"])
-def test_heatmaps_weights_and_boxes_are_those_of_ttfnet(golden: Mapping[str, Array], case: str) -> None:
-    alpha, beta = (int(part[1:]) / 100 for part in case.split("_"))
+@pytest.mark.parametrize(
+    ("case", "weight"),
+    [("a54_b54", "log_area"), ("a54_b20", "log_area"), ("a54_b54_sqrt", "sqrt_area"), ("a54_b54_norm", "equal")],
+)
+def test_heatmaps_weights_and_boxes_are_those_of_ttfnet(golden: Mapping[str, Array], case: str, weight: Counting) -> None:
+    alpha, beta = (int(part[1:]) / 100 for part in case.split("_")[:2])
     heatmaps, stride = golden[f"{case}_heatmap"], int(golden["down_ratio"])
     cells = heatmaps.shape[2:]
     for image, expected in enumerate(heatmaps):
@@ -55,7 +59,7 @@ def test_heatmaps_weights_and_boxes_are_those_of_ttfnet(golden: Mapping[str, Arr
             draw_gaussian(heatmap[label - 1], region.cell, region.radii)
         np.testing.assert_allclose(heatmap, expected, atol=1e-6)
         weights, ltrb = np.zeros(cells, np.float32), np.zeros((4, *cells), np.float32)
-        draw_regions(weights, {"ltrb": ltrb}, regions_of(golden, image, beta, cells), at="gaussian")
+        draw_regions(weights, {"ltrb": ltrb}, regions_of(golden, image, beta, cells), at="gaussian", weight=weight)
         np.testing.assert_allclose(weights, golden[f"{case}_reg_weight"][image, 0], rtol=1e-5, atol=1e-7)
         y, x = np.nonzero(weights)
         middle = np.stack([x, y, x, y]) + 0.5

@@ -39,5 +39,5 @@ def test_the_others_are_what_they_are_called() -> None:
 
 
 def test_the_table_has_every_value() -> None:
-    kinds = (ctdet.RadiusRule, ctdet.Form, ctdet.Place, ctdet.HeatmapLoss, ctdet.BoxLoss)
+    kinds = (ctdet.RadiusRule, ctdet.Form, ctdet.Place, ctdet.Counting, ctdet.HeatmapLoss, ctdet.BoxLoss)
     assert [word for kind in kinds for word in get_args(kind) if f"`{word}`" not in TEXT] == []

@@ -44,6 +44,7 @@ def test_the_new_root_was_once_called_otherwise() -> None:
         ({"boxes": {"form": "ltrb"}, "offset_weight": 0.5}, "task", "a head that boxes.form ltrb does not have"),
         ({"boxes": {"form": "ltrb"}, "loss": {"offset": "smooth_l1"}}, "task", "a head that boxes.form ltrb does not have"),
         ({"boxes": {"form": "ltrb", "per_class": True}}, "task.boxes", "per_class is for sizes"),
+        ({"boxes": {"weight": "equal"}}, "task.boxes", "weight equal is for regions: expected at: gaussian, found center"),
         ({"boxes": {"at": "3x3", "per_class": True}}, "task.boxes", "expected at: center, found 3x3"),
         ({"boxes": {"at": "heatmap"}, "loss": {"boxes": "giou"}}, "task", "loss.boxes is giou, expected l1 or smooth_l1"),
         ({"loss": {"boxes": "giou", "relative_size": True}}, "task.loss", "found giou, which depends on no scale"),

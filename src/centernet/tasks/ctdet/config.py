@@ -16,6 +16,7 @@ Part = Annotated[float, Field(gt=0, le=1)]
 Form = Literal["size", "ltrb"]
 Clip = Literal["published", "exact"]
 Place = Literal["center", "3x3", "gaussian", "heatmap"]
+Counting = Literal["log_area", "sqrt_area", "equal"]
 HeatmapLoss = Literal["focal", "quality_focal", "mse"]
 OverlapLoss = Literal["iou", "giou", "diou", "ciou"]
 NumberLoss = Literal["l1", "smooth_l1"]
@@ -28,8 +29,9 @@ class BoxesConfig:
     """What the network says of a box, and in which cells it learns it.
 
     form: width, height and the centre's offset; or the distances from the cell to the left, top, right and bottom side.
-    at: the centre's cell; 3x3 cells around it; gaussian: an ellipse `beta` of the way to the sides, weighted so that each object
-    counts with the logarithm of its area (TTFNet); heatmap: weighted by the heatmap, sizes only (`--dense_wh`).
+    at: the centre's cell; 3x3 cells around it; gaussian: an ellipse `beta` of the way to the sides, of which its
+    Gaussian says how much a cell counts (TTFNet); heatmap: weighted by the heatmap, sizes only (`--dense_wh`).
+    weight: how much an object counts with gaussian: the logarithm or the root of its area in pixels, or all alike.
     per_class: a size of its own for each class (`--cat_spec_wh`).
     clip: published: boxes end at most at the beginning of the last column and row of cells, so one at the right or bottom edge of the
     image is up to a cell too small; exact: at the image's edge.
@@ -38,6 +40,7 @@ class BoxesConfig:
     form: Form = "size"
     at: Place = "center"
     beta: Part = 0.54
+    weight: Counting = "log_area"
     per_class: bool = False
     clip: Clip = "published"
 
@@ -46,6 +49,8 @@ class BoxesConfig:
             raise ValueError("per_class is for sizes: expected form: size, found ltrb")
         if self.per_class and self.at != "center":
             raise ValueError(f"per_class is trained at the centres: expected at: center, found {self.at}")
+        if self.weight != "log_area" and self.at != "gaussian":
+            raise ValueError(f"weight {self.weight} is for regions: expected at: gaussian, found {self.at}")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

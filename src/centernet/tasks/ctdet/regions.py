@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from centernet.geometry.gaussian import gaussian_window
 from centernet.structures import Array
+from centernet.tasks.ctdet.config import Counting
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,18 @@ class Region:
 
 
 def draw_regions(
-    weights: Array, values: Mapping[str, Array], regions: Sequence[Region], *, at: Literal["3x3", "gaussian", "heatmap"]
+    weights: Array,
+    values: Mapping[str, Array],
+    regions: Sequence[Region],
+    *,
+    at: Literal["3x3", "gaussian", "heatmap"],
+    weight: Counting = "log_area",
 ) -> None:
     """Write what each object's cells should say of it, and how much each cell counts, in place.
 
-    3x3: every cell counts 1. gaussian: an object's cells together count log(area), shared out as its Gaussian (Liu et al. 2020,
-    TTFNet, arXiv:1909.00700, equation 4). Of both, the smaller object has the cells where two meet. heatmap: a cell counts as
-    its highest Gaussian and belongs to that object (the official code's `--dense_wh`), of equal ones to the last.
+    3x3: every cell counts 1. gaussian: an object's cells together count `weight`, shared out as its Gaussian (Liu et al. 2020,
+    TTFNet, arXiv:1909.00700, equation 4, which takes log_area). Of both, the smaller object has the cells where two meet. heatmap:
+    a cell counts as its highest Gaussian and belongs to that object (the official code's `--dense_wh`), of equal ones to the last.
 
     Args:
         weights: (h, w) of zeros.
@@ -49,7 +55,7 @@ def draw_regions(
         if at == "3x3":
             window[...] = 1
         elif at == "gaussian":
-            window[...] = peak * (math.log(region.area) / peak.sum())
+            window[...] = peak * (_COUNTS[weight](region.area) / peak.sum())
         else:
             chosen = peak >= window
             np.maximum(window, peak, out=window)
@@ -58,6 +64,9 @@ def draw_regions(
             for number, one in enumerate(told):
                 part = maps[number, rows, columns]
                 part[chosen] = np.broadcast_to(one, part.shape)[chosen]
+
+
+_COUNTS: Mapping[Counting, Callable[[float], float]] = {"log_area": math.log, "sqrt_area": math.sqrt, "equal": lambda area: 1.0}
 
 
 def _told(name: str, box: tuple[float, float, float, float], rows: slice, columns: slice) -> tuple[Array | float, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from centernet.geometry.gaussian import Elliptic, Fixed, draw_gaussian
 from centernet.structures import Array, Grid, Sample
 from centernet.tasks._keypoints.targets import RadiusFunction, class_ids_of, erase_peaks, ideal_logits, whole_radius
-from centernet.tasks.ctdet.config import Clip, Form, Place
+from centernet.tasks.ctdet.config import Clip, Counting, Form, Place
 from centernet.tasks.ctdet.regions import Region, draw_regions
 
 CHANNELS: Mapping[Form, Mapping[str, int]] = {"size": {"size": 2, "offset": 2}, "ltrb": {"ltrb": 4}}  # of the heads that say boxes
@@ -28,6 +28,7 @@ def encode_centers(
     form: Form = "size",
     at: Place = "center",
     beta: float = 0.54,
+    weight: Counting = "log_area",
     clip: Clip = "published",
     more: tuple[str, ...] = (),
     out: Mapping[str, Array] | None = None,
@@ -48,6 +49,7 @@ def encode_centers(
         at: center: boxes are rows, for the centres' cells. 3x3, gaussian, heatmap: they are maps, see `regions.draw_regions`, but
             for `offset` with heatmap, which is for the centres' cells.
         beta: with gaussian, how far of the way to a box's sides its region reaches, in (0, 1].
+        weight: with gaussian, how much an object counts.
         clip: published: to [0, w - 1] x [0, h - 1] cells; exact: to the input.
         more: names of entries that only some losses need: `class_ids`, `num_cells`.
         out: zeros, or what an earlier call for this grid returned, to write into; other entries are left alone.
@@ -81,7 +83,7 @@ def encode_centers(
     if at != "center":
         found = zip(filter(None, objects), radii, strict=True)
         regions = [_region(*one, at=at, beta=beta, stride=grid.stride) for one in found]
-        _write_maps(targets, regions, at)
+        _write_maps(targets, regions, at, weight)
     if "class_ids" in more:
         targets["class_ids"][: len(class_ids)] = class_ids
     if "num_cells" in more:
@@ -155,10 +157,12 @@ def _draw_peaks(heatmap: Array, class_ids: Sequence[int], objects: Sequence[_Obj
     return radii, len(peaks)
 
 
-def _write_maps(targets: Mapping[str, Array], regions: Sequence[Region], at: Literal["3x3", "gaussian", "heatmap"]) -> None:
+def _write_maps(
+    targets: Mapping[str, Array], regions: Sequence[Region], at: Literal["3x3", "gaussian", "heatmap"], weight: Counting
+) -> None:
     """The maps of the boxes, how much each of their cells counts, and the sum of that."""
     values = {name: array for name, array in targets.items() if array.ndim == 3 and name != "heatmap"}
-    draw_regions(targets["weights"], values, regions, at=at)
+    draw_regions(targets["weights"], values, regions, at=at, weight=weight)
     targets["total_weight"][...] = targets["weights"].sum(dtype=np.float64)
 
 

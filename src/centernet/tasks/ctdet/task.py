@@ -92,6 +92,7 @@ class CenterDetection:
             form=config.boxes.form,
             at=config.boxes.at,
             beta=config.boxes.beta,
+            weight=config.boxes.weight,
             clip=config.boxes.clip,
             more=tuple(name for name, is_wanted in more.items() if is_wanted),
         )
