@@ -7,9 +7,10 @@ import nnabla as nn
 import numpy as np
 import pytest
 
-from centernet.engine.communicator import Mpi, Single, _check_devices, create
+from centernet.engine.communicator import Single, create
 from centernet.engine.endings import ending_all, is_out_of_memory
 from centernet.engine.launcher import local_rank
+from centernet.engine.places import check_devices, check_kinds
 from centernet.errors import CommunicationError, DataError
 
 
@@ -57,16 +58,16 @@ def test_processes_with_gpus_and_no_nccl_stop(mpirun: Callable[..., Any]) -> Non
 
 
 def test_processes_with_and_without_a_gpu_do_not_train_together() -> None:
-    Mpi._check_kinds([(True, "a"), (True, "b")])
-    Mpi._check_kinds([(False, "a"), (False, "b")])
+    check_kinds([(True, "a"), (True, "b")])
+    check_kinds([(False, "a"), (False, "b")])
     with pytest.raises(CommunicationError, match="some of the 3 processes have a GPU and some have none: rank 1 on a, rank 2 on b;"):
-        Mpi._check_kinds([(True, "a"), (False, "a"), (False, "b")])
+        check_kinds([(True, "a"), (False, "a"), (False, "b")])
 
 
 def test_a_gpu_that_nnablas_communicator_would_not_take_is_refused_on_all_ranks() -> None:
-    _check_devices([("a", "0"), ("a", "1"), ("b", "0"), ("b", "1")])
+    check_devices([("a", "0"), ("a", "1"), ("b", "0"), ("b", "1")])
     with pytest.raises(CommunicationError, match="rank 1 is to train on GPU 3 of a, but NNabla's communicator takes number 1"):
-        _check_devices([("a", "0"), ("a", "3"), ("b", "0")])
+        check_devices([("a", "0"), ("a", "3"), ("b", "0")])
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,23 @@ def test_sigterm_to_one_rank_writes_one_checkpoint_and_all_end_with_its_code(mpi
 
 
 @pytest.mark.parametrize(
+    ("processes", "guilty", "endless"),
+    [
+        (2, 1, "metrics"),
+        pytest.param(2, 0, "metrics", marks=pytest.mark.slow),
+        pytest.param(2, 1, "losses", marks=pytest.mark.slow),
+        (1, 0, "metrics"),
+    ],
+)
+def test_a_signal_ends_a_measurement_with_one_checkpoint_from_which_it_is_made_again(
+    mpirun: Run, tmp_path: Path, processes: int, guilty: int, endless: str
+) -> None:
+    ended = mpirun(processes, "stop_measuring.py", tmp_path, guilty, endless)
+    assert ended.returncode == 0, ended.stderr
+    assert "equal" in ended.stdout
+
+
+@pytest.mark.parametrize(
     ("how", "said"),
     [
         pytest.param("exit", "rank 1 ended before joining", id="ended"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
@@ -14,9 +14,13 @@ import numpy as np
 from centernet.engine.context import in_float
 from centernet.engine.joining import joining
 from centernet.engine.launcher import local_rank, num_started, rank
+from centernet.engine.places import check_devices, check_kinds
+from centernet.engine.single import Single
 from centernet.engine.watch import Watch
 from centernet.errors import CommunicationError
 from centernet.structures import Array
+
+__all__ = ["Communicator", "Mpi", "Nccl", "Single", "connect", "create"]
 
 T = TypeVar("T")
 
@@ -64,53 +68,12 @@ class Communicator(Protocol):
     def beat(self) -> None:
         """This process has done one more of what it does many times (not collective)."""
 
+    def stopping_at(self, signals: Collection[int]) -> AbstractContextManager[None]:
+        """In the block, all are to stop as soon as there is something in `signals` of one process (not collective)."""
 
-class Single:
-    """A process alone."""
-
-    rank = 0
-    size = 1
-    local_rank = 0
-
-    def sum_in_place(self, array: Array) -> None:
-        """Nothing to add."""
-
-    def average(self, arrays: Sequence[Any]) -> None:
-        """Nothing to average with."""
-
-    def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
-        """Nothing to reduce."""
-        return None
-
-    def sum(self, values: Sequence[float] | Array) -> Array:
-        """The values themselves."""
-        return np.asarray(values, np.float64)
-
-    def broadcast(self, value: T) -> T:
-        """The value itself."""
-        return value
-
-    def gather(self, value: T) -> list[T]:
-        """The value, alone in a list."""
-        return [value]
-
-    def any(self, flag: bool) -> bool:
-        """The flag itself."""
-        return bool(flag)
-
-    def barrier(self) -> None:
-        """Nobody to wait for."""
-
-    def abort(self, exit_code: int) -> NoReturn:
-        """End this process."""
-        raise SystemExit(exit_code)
-
-    def doing(self, what: str, *, extra: float = 0.0) -> AbstractContextManager[None]:
-        """Nobody asks."""
-        return nullcontext()
-
-    def beat(self) -> None:
-        """Nobody listens."""
+    @property
+    def is_stopping(self) -> bool:
+        """Whether all are to stop, as far as this process knows by now: it is told within some seconds (not collective)."""
 
 
 class Mpi:
@@ -134,17 +97,7 @@ class Mpi:
             )
         with joining("MPI", seconds=timeout, rank=self.rank, size=self.size):
             self._pulse = Watch(self._mpi, self._world.Dup(), timeout=timeout).pulse
-            self._check_kinds(self.gather((isinstance(self, Nccl), platform.node())))
-
-    @staticmethod
-    def _check_kinds(kinds: Sequence[tuple[bool, str]]) -> None:
-        """CommunicationError where some ranks have a GPU, and others do not; `kinds`: of each rank, and its machine."""
-        lonely = [f"rank {rank} on {host}" for rank, (has_gpu, host) in enumerate(kinds) if not has_gpu]
-        if 0 < len(lonely) < len(kinds):
-            raise CommunicationError(
-                f"some of the {len(kinds)} processes have a GPU and some have none: {', '.join(lonely)}; start as many on each machine "
-                "as it has GPUs (and look at CUDA_VISIBLE_DEVICES and --gpus), or give all --extension_module cpu"
-            )
+            check_kinds(self.gather((isinstance(self, Nccl), platform.node())))
 
     def sum_in_place(self, array: Array) -> None:
         """One all-reduce without a copy."""
@@ -206,6 +159,15 @@ class Mpi:
         """Told to the thread that watches."""
         self._pulse.beat()
 
+    def stopping_at(self, signals: Collection[int]) -> AbstractContextManager[None]:
+        """Told by the threads that watch."""
+        return self._pulse.stopping_at(signals)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Heard by the thread that watches."""
+        return self._pulse.is_stopping
+
 
 class Nccl(Mpi):
     """Processes with a GPU each: gradients through NNabla's communicator (NCCL), which is `core`, everything else through MPI.
@@ -221,7 +183,7 @@ class Nccl(Mpi):
         try:
             # In float32: sums of half-precision gradients overflow, and running statistics would lose their digits.
             self.core = nnabla.communicators.MultiProcessDataParallelCommunicator(in_float(context))
-            _check_devices(self.gather((platform.node().partition(".")[0], context.device_id)))
+            check_devices(self.gather((platform.node().partition(".")[0], context.device_id)))
             with joining("NCCL", seconds=timeout, rank=self.rank, size=self.size):
                 self.core.init()
         except CommunicationError:
@@ -244,23 +206,6 @@ class Nccl(Mpi):
     def reduce_during_backward(self, gradients: Sequence[Any]) -> Any:
         """Sum, not mean: the losses are divided by the global batch's counts already."""
         return self.core.all_reduce_callback(list(gradients), PACK_SIZE, division=False)
-
-
-def _check_devices(places: Sequence[tuple[str, str]]) -> None:
-    """CommunicationError where NNabla's communicator would work on another GPU than a rank: it counts the ranks of a machine.
-
-    Args:
-        places: each rank's machine and GPU, as NNabla numbers them.
-    """
-    hosts = [host for host, _ in places]
-    for number, (host, device) in enumerate(places):
-        expected = hosts[:number].count(host)
-        if device != str(expected):
-            raise CommunicationError(
-                f"rank {number} is to train on GPU {device} of {host}, but NNabla's communicator takes number {expected} of those in "
-                "CUDA_VISIBLE_DEVICES; choose GPUs with that variable, for all processes of a machine alike, and leave --gpus out "
-                "(with Slurm: --gpus-per-node and --gpu-bind=none)"
-            )
 
 
 def connect(*, timeout: float = TIMEOUT) -> None:

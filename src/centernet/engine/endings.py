@@ -15,6 +15,10 @@ NO_MEMORY = ("memory error in alloc", "out of memory")  # NNabla's RuntimeError 
 PATIENCE = 0.5  # seconds: all ranks usually fail with the same error, and the first one's message is enough
 
 
+class Interrupted(Exception):
+    """A measurement was given up on all ranks alike, because one of them got a signal."""
+
+
 class Ranks(Protocol):
     """What is needed of a communicator."""
 

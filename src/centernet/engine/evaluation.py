@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from centernet.engine.communicator import Communicator
+from centernet.engine.endings import Interrupted
 from centernet.structures import Array, Detections, Sample
 
 T = TypeVar("T")
@@ -53,6 +54,9 @@ def evaluate(
 
     Returns:
         What the metric computes, on every rank.
+
+    Raises:
+        Interrupted: some rank is to stop (`Communicator.stopping_at`); on all ranks alike.
     """
 
     def detect(batch: Batch) -> Detected:
@@ -66,6 +70,10 @@ def evaluate(
         communicator.beat()
         if progress is not None:
             progress(num_images)
+        if communicator.is_stopping:
+            break
+    if communicator.any(communicator.is_stopping):
+        raise Interrupted
     states = communicator.gather(metric.state()) if communicator.size > 1 else []
     result: dict[str, Any] = {}
     if communicator.rank == 0:

@@ -13,6 +13,7 @@ import nnabla as nn
 import numpy as np
 
 from centernet.engine.communicator import Communicator
+from centernet.engine.endings import Interrupted
 from centernet.engine.function_types import FunctionType, function_type
 from centernet.engine.gradients import DeviceGradients, FlatGradients, Gradients, is_plain_cpu
 from centernet.engine.graph import BuildLosses, GraphCache
@@ -246,7 +247,11 @@ class ValidationStep:
         self._graphs = GraphCache(build_losses, loss_weights=loss_weights, communicator=communicator, counts=counts)
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, float]:
-        """Each loss term of the global batch, and `total`; collective, also for a rank whose share is empty (no arrays)."""
+        """Each loss term of the global batch, and `total`; collective, also for a rank whose share is empty (no arrays).
+
+        Raises:
+            Interrupted: some rank is to stop (`Communicator.stopping_at`); on all ranks alike.
+        """
         local = dict.fromkeys(self._weights, 0.0)
         if arrays:
             graph = self._graphs.fed(arrays)
@@ -254,7 +259,10 @@ class ValidationStep:
             local |= dict(zip(graph.names, graph.losses.d.tolist(), strict=True))
         else:
             self._graphs.count({})
-        losses = dict(zip(local, self._communicator.sum(list(local.values())).tolist(), strict=True))
+        *sums, is_stopping = self._communicator.sum([*local.values(), self._communicator.is_stopping]).tolist()
+        if is_stopping:
+            raise Interrupted
+        losses = dict(zip(local, sums, strict=True))
         return {**losses, "total": sum(self._weights[name] * loss for name, loss in losses.items())}
 
 

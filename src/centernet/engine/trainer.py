@@ -15,7 +15,7 @@ from centernet.engine.agreement import check_equal
 from centernet.engine.checkpoint import Checkpointer, Progress
 from centernet.engine.communicator import Communicator
 from centernet.engine.early_stopping import EarlyStoppingConfig, explain, measured
-from centernet.engine.endings import ending_all
+from centernet.engine.endings import Interrupted, ending_all
 from centernet.engine.step import NonFiniteError, StepReport, TrainStep
 from centernet.errors import TrainingError
 from centernet.structures import Array
@@ -86,8 +86,8 @@ class Trainer:
     """Trains for `num_epochs` epochs.
 
     learning_rate: (epoch, batch) -> rate. validation_losses: () -> mean losses of held-out batches, `total` among
-    them; metrics: (epoch) -> held-out metrics, `AP` decides which model is the best. Both are collective and run every
-    `validate_every` epochs, epoch 0 counting, and after the last. checkpointer, monitors: only rank 0's are used.
+    them; metrics: (epoch) -> held-out metrics, `AP` decides which model is the best. Both are collective, may raise Interrupted
+    and run every `validate_every` epochs, epoch 0 counting, and after the last. checkpointer, monitors: only rank 0's are used.
     save_every: epochs between checkpoints. save_seconds: time between those written inside an epoch, for the processes
     that get no chance to write one at the end: mpirun kills its processes at once when it is told to stop. data_seconds: how
     long the loader may be at one image before it says so itself. check_every: steps between comparisons of the ranks' parameters.
@@ -116,12 +116,15 @@ class Trainer:
     def fit(self, start: Progress | None = None) -> FitResult:
         """Train from `start` to the end, or until a signal of STOPS: then the step is finished and a checkpoint written.
 
+        A measurement of held-out images is given up instead, and made once more when training goes on.
+
         Raises:
             TrainingError: a loss is not finite; the text names the images of its batch.
         """
         progress = start or Progress()
         self._saved = perf_counter()
-        with ending_all(self.communicator), self.communicator.doing("training"), _signals(self._stop):
+        together = self.communicator
+        with ending_all(together), together.doing("training"), _signals(self._stop), together.stopping_at(self._stop):
             for monitor in self._listeners:
                 monitor.started(progress)
             while progress.epoch < self.num_epochs and not self._is_exhausted(progress):
@@ -194,16 +197,19 @@ class Trainer:
             raise TrainingError(f"{error}: {', '.join(names)}") from error
 
     def _finish_epoch(self, progress: Progress) -> Progress:
-        """Means, validation, best model, checkpoint."""
-        epoch = progress.epoch - 1
+        """Means, validation, best model, checkpoint; back at the end of the epoch's steps where a signal has ended the validation."""
+        epoch, trained = progress.epoch - 1, progress
         means = {name: total / progress.steps for name, total in progress.sums.items()}
         rate = self.learning_rate(epoch, self.loader.batches_per_epoch - 1)
         for monitor in self._listeners:
             monitor.epoch_ended(epoch, means, learning_rate=rate)
         progress = replace(progress, sums={}, steps=0)
         if self._is_due(epoch, self.validate_every):
-            with self.step.averaged():
-                progress = self._validate(epoch, progress)
+            try:
+                with self.step.averaged():
+                    progress = self._validate(epoch, progress)
+            except Interrupted:
+                return replace(trained, epoch=epoch, batch=self.loader.batches_per_epoch)
         if self._is_due(epoch, self.save_every) or self._is_exhausted(progress):
             self._save(progress)
         return progress

@@ -38,6 +38,7 @@ class Report:
     """How a main thread is. Seconds: in a collective operation (None: not in one); without a sign of life, and how many are granted.
 
     is_busy: it does compute, but without getting on. doing, where: what it is at, in words, and in the source. host: its machine.
+    stopping: the number of the block (`stopping_at`) in which all are to stop; 0: none.
     """
 
     waiting: float | None
@@ -47,6 +48,7 @@ class Report:
     doing: str
     where: str
     host: str
+    stopping: int = 0
 
 
 class Pulse:
@@ -60,6 +62,9 @@ class Pulse:
         self._begun, self._turns, self._longest = time.monotonic(), 0, 0.0
         self._seen = (-1, "")
         self._alive, self._cpu = time.monotonic(), 0.0
+        self._signals: Collection[int] = ()
+        self._block = 0  # all processes count alike
+        self.heard = 0  # the last block that others are to stop in, said by the thread that watches
 
     def beat(self) -> None:
         """One more of what is done many times is done."""
@@ -87,6 +92,20 @@ class Pulse:
             yield
         finally:
             self._beats, self._begun, self._waiting = self._beats + 1, time.monotonic(), None
+
+    @contextmanager
+    def stopping_at(self, signals: Collection[int]) -> Iterator[None]:
+        """For the time of the block all are to stop as soon as there is something in `signals`."""
+        self._signals, self._block = signals, self._block + 1
+        try:
+            yield
+        finally:
+            self._signals = ()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether all are to stop, as far as this process knows."""
+        return bool(self._signals) or 0 < self.heard == self._block
 
     def excuse(self, now: float) -> None:
         """This process was stopped for a while, or got no turn: that time does not count."""
@@ -120,6 +139,7 @@ class Pulse:
             doing=doing if waiting is None else f"waiting for {waiting[0]}",
             where=where,
             host=platform.node(),
+            stopping=self._block if self._signals else 0,
         )
 
     def _where(self) -> str:
@@ -197,9 +217,10 @@ class Watch:
             self._heard = {rank: (now, report) for rank, (_, report) in self._heard.items()}
         self._looked = now
         own = self.pulse.report(now=now, cpu=time.process_time() - time.thread_time())
-        for rank in self._others:
-            self._send(rank, own)
         self._receive()
+        self.pulse.heard = max((report.stopping for _, report in self._heard.values()), default=0)
+        for rank in self._others:  # rank 0 hands on what the others say
+            self._send(rank, replace(own, stopping=max(own.stopping, self.pulse.heard)) if self._rank == 0 else own)
         now = time.monotonic()
         heard = {rank: (now - then, report) for rank, (then, report) in self._heard.items()}
         if self._rank == 0:
