@@ -164,3 +164,46 @@ def test_bad_images_and_emptied_samples_are_counted_over_all_processes(tmp_path:
     data.train_loader.bad_images, data.train_loader.num_emptied = {}, 0
     data.tell_losses(Single())
     assert not caplog.records
+
+
+def test_augmentation_that_no_epoch_is_left_with_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    config = experiment(tmp_path, augment={"mosaic": {"off_for_last": 140}})
+    training, validation = open_splits(config.data)
+    assembly = assemble(config, training.classes, training.normalization)
+    with pytest.raises(ConfigError, match=r"^data\.augment\.mosaic\.off_for_last: the last 140 of 140 epochs"):
+        load(config, assembly, training, validation, Single())
+
+
+def test_the_last_epochs_are_counted_once_a_budget_has_said_how_many_there_are(tmp_path: Path) -> None:
+    def images(augment: dict[str, Any], workers: int) -> list[bytes]:
+        config = experiment(tmp_path, augment=augment, workers=workers)
+        config = replace(config, train=replace(config.train, budget="1h", epochs=1))
+        training, validation = open_splits(config.data)
+        data = load(config, assemble(config, training.classes, training.normalization), training, validation, Single())
+        next(iter(data.train_loader.epoch(0)))  # as when it is measured how long a step takes
+        data.plan(replace(config, train=replace(config.train, budget=None, epochs=4)))
+        found = [next(iter(data.train_loader.epoch(epoch))).arrays["image"].tobytes() for epoch in (2, 3)]
+        data.close()
+        return found
+
+    mixed = {"mixup": {"probability": 1, "off_for_last": 1}}
+    plain = images({}, 0)
+    for workers in (0, 1):
+        found = images(mixed, workers)
+        assert [found[0] == plain[0], found[1] == plain[1]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        ({"mosaic": {"off_for_last": 1.5}}, r"data\.augment\.mosaic: off_for_last is 1\.5, expected a share"),
+        ({"mosaic": {"zoom": [1, 0.5]}}, r"data\.augment\.mosaic: zoom is from 1 to 0\.5, expected the smaller number first"),
+        ({"mixup": {"alpha": 0}}, r"data\.augment\.mixup\.alpha: found 0"),
+        ({"erasing": {"of": "boxes"}}, r"data\.augment\.erasing\.of: found 'boxes'"),
+        ({"erasing": {"probabilty": 1}}, r"data\.augment\.erasing\.probabilty: unknown key; did you mean 'probability'"),
+        ({"mirror": "right"}, r"data\.augment\.mirror: found 'right'"),
+    ],
+)
+def test_what_is_wrong_with_an_augmentation_is_told_with_its_place(tmp_path: Path, augment: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        experiment(tmp_path, augment=augment)

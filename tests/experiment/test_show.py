@@ -112,6 +112,14 @@ def test_another_epoch_is_another_view_and_the_same_one_the_same_picture(make: M
     assert (pictures[0] != pictures[2]).any()
 
 
+def test_a_mosaic_is_drawn_with_the_objects_of_all_its_images(make: Make, tmp_path: Path) -> None:
+    still = {"random_crop": False, "shift": 0, "scale": 0, "flip": 0, "color": False}
+    for mosaic, is_wide in ((None, False), ({"probability": 1, "center": [0.5, 0.5], "zoom": [0.5, 0.5]}, True)):
+        sheet = read_image(show(make(4, augment={**still, "mosaic": mosaic}), tmp_path / "out", num_samples=1).files[1])
+        x1, y1, x2, y2 = extent(is_color(sheet, class_color(1), within=12))
+        assert (min(x2 - x1, y2 - y1) > TILE_HEIGHT / 2) == is_wide
+
+
 def test_many_samples_take_several_sheets_and_few_images_give_fewer_samples(make: Make, tmp_path: Path) -> None:
     shown = show(make(14), tmp_path / "out", num_samples=99)
     assert len(shown.names) == len(set(shown.names)) == 14
