@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def file(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A model file that says `own` of itself; and what `load` was asked for."""
     seen: dict[str, Any] = {"own": OWN}
     monkeypatch.setattr(model_files, "own_description", lambda path: seen["own"])
-    monkeypatch.setattr(model_files, "load", lambda path, **asked: seen.update(asked))
+    monkeypatch.setattr(model_files, "load", lambda path, **asked: seen.update(asked) or SimpleNamespace(suppression=None))
     return seen
 
 
@@ -53,6 +54,12 @@ def test_options_come_from_the_section_test_of_the_yaml_then_from_what_was_typed
     typed = ["--K", "9", "--test_scales", "1", "--batch_size", "2", "--fix_res", "--input_res", "64"]
     machine.open_detector(Path("m.h5"), parse("--train-config", str(yaml), *typed), with_maps=True)
     assert file["options"] == Options(k=9, scales=(1.0,), batch_size=2, input_size=(64, 64), with_maps=True)
+
+
+@pytest.mark.parametrize("word", ["--flip_test", "--test_flip"])
+def test_a_flip_test_is_called_by_either_of_its_published_names(file: dict[str, Any], word: str) -> None:
+    machine.open_detector(Path("m.h5"), parse(word))
+    assert file["options"].flip_test
 
 
 def test_the_options_of_testing_are_typed_over_the_section_test(file: dict[str, Any]) -> None:

@@ -107,7 +107,7 @@ def open_detector(
     )
     where = machine(arguments, precision=precision, threads=threads, performance=performance)
     opened = model_files.load(path, described=description, machine=where, options=how)
-    if "soft_nms_reference" in vars(arguments) and detector.suppression(how) is None:
+    if "soft_nms_reference" in vars(arguments) and opened.suppression is None:
         print("--soft_nms_reference: no effect without --nms or several --test_scales")
     return opened, config
 

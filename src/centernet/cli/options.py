@@ -158,7 +158,13 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--keep_res",), "the image's own resolution, padded to what the network takes", RUNNING, "test.keep_resolution", constant=True),
     Option(("--fix_res",), "resize to the fixed input size (the default)", RUNNING, "test.keep_resolution", constant=False),
     Option(("--test_scales",), "test at several image scales, for example 0.5,1,1.5", RUNNING, "test.scales", values.scales),
-    Option(("--flip_test",), "also look at the mirror image, and average", RUNNING, "test.flip_test", constant=True),
+    Option(
+        ("--flip_test", "--test_flip"),
+        "also look at the mirror image, and merge what both say",
+        RUNNING,
+        "test.flip_test",
+        constant=True,
+    ),
     Option(("--nms",), "soft-NMS also at a single scale (always done with several)", RUNNING, "test.nms", constant=True),
     Option(
         ("--soft_nms_reference",),

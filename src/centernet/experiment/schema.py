@@ -173,7 +173,7 @@ class TestConfig:
 
     keep_resolution: the image's own size, padded to a multiple of what the network takes, instead of `data.input_size`.
     scales: image scales whose detections are merged.
-    flip_test: also look at the mirror image; heatmaps and sizes of both are averaged.
+    flip_test: also look at the mirror image; the task merges what both say.
     nms: suppress also at a single scale; with several it is always done.
     soft_nms: how to suppress; null merges scales without, as the predecessor does. soft_nms_reference: as the official code
     does it, faults included, to reproduce its numbers.
