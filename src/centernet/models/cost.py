@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +17,11 @@ from centernet.models.network import BACKBONES, HEADS, NECKS, Network
 from centernet.models.specs import HeadSpec
 
 SIDE = 512  # of the image, pixels
-CLASSES = 80
-OUTPUTS = {
-    "heatmap": HeadSpec(scope="hm", channels=CLASSES, kind="heatmap"),
-    "offset": HeadSpec(scope="reg", channels=2, kind="regression"),
-    "size": HeadSpec(scope="wh", channels=2, kind="regression"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of a network with COCO's heads.
+    """Of a network with its task's heads for COCO.
 
     parameters: numbers that are trained. multiply_adds: of one 512x512 image; of several stacks all. stride: input pixels per
     cell of the heads. input_sizes: what heights and widths are.
@@ -38,9 +33,9 @@ class Cost:
     input_sizes: str
 
 
-def cost_of(architecture: Architecture) -> Cost:
-    """Build the network, without values, and count."""
-    network = network_of(architecture)
+def cost_of(architecture: Architecture, heads: Mapping[str, HeadSpec]) -> Cost:
+    """Build the network with these heads, without values, and count."""
+    network = network_of(architecture, heads)
     shapes, trainable = network.parameter_shapes(), network.trainable
     image = nn.Variable(network.input_shape(1, SIDE, SIDE))
     return Cost(
@@ -51,12 +46,12 @@ def cost_of(architecture: Architecture) -> Cost:
     )
 
 
-def network_of(architecture: Architecture, *, seed: int | None = None) -> Network:
-    """The network with COCO's heads, in a scope of its own."""
+def network_of(architecture: Architecture, heads: Mapping[str, HeadSpec], *, seed: int | None = None) -> Network:
+    """The network, in a scope of its own."""
     sections = architecture.sections
     packages = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
     parts = {part: _config(package, sections[part]) for part, package in packages.items()}
-    return Network(**parts, heads=OUTPUTS, scope=OrderedDict(), seed=seed)
+    return Network(**parts, heads=heads, scope=OrderedDict(), seed=seed)
 
 
 def multiply_adds(outputs: list[nn.Variable]) -> int:
