@@ -11,7 +11,7 @@ from centernet.geometry.nms import SoftNms, soft_nms_reference
 from centernet.geometry.nms import soft_nms as apply_soft_nms
 from centernet.structures import Array, Detections
 
-BLOCK = 16  # cells one below the other whose maximum is looked at first
+BLOCK = 64  # cells one below the other whose maximum is looked at first
 FIRST_BLOCKS = 4  # for each peak that is wanted; then eight times as many, and so on
 
 
