@@ -32,8 +32,8 @@ def triplet_losses(
     stacks: list[dict[str, nn.Variable]] = []
     for maps in outputs:
         heatmaps = [focal_loss(maps[f"{p}_heat"], targets[f"{p}_heat"], targets[f"num_{p}_peaks"], layout=layout) for p in POINTS]
-        tags = (at_cells(maps[f"{p}_tag"], targets[f"{p}_indices"], layout=layout) for p in CORNERS)
-        pull, push = pull_and_push(*tags, targets["mask"])
+        first, second = (at_cells(maps[f"{p}_tag"], targets[f"{p}_indices"], layout=layout) for p in CORNERS)
+        pull, push = pull_and_push(first, second, targets["mask"])
         share = IMAGES_OF_A_GPU / F.maximum_scalar(targets["num_images"], 1.0)
         offset = offset_loss(maps, targets, layout=layout)
         stacks.append({"heatmap": F.add_n(*heatmaps), "pull": pull * share, "push": push * share, "offset": offset})
