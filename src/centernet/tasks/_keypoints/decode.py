@@ -20,7 +20,7 @@ def best_peaks(heatmap: Array, k: int) -> Array:
 
     All cells above a threshold are in the blocks whose maxima are above it; only they are compared with their neighbours.
     Where that gives fewer peaks than wanted, the threshold is lowered. For 70 peaks of 80 maps of 128x128 that takes a
-    tenth of the time that looking at all neighbourhoods takes.
+    seventh of the time that looking at all neighbourhoods takes.
 
     Args:
         heatmap: (C, h, w), logits or scores. k: >= 1.
