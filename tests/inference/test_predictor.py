@@ -187,3 +187,19 @@ def test_a_session_that_runs_one_after_the_other_is_not_ahead_of_who_asks() -> N
     results = predictor.stream((asked.append(number) or number for number in range(3)), lambda _: square())
     next(results)
     assert asked == [0]
+
+
+def test_who_watches_sees_every_run_with_the_images_it_was_for(predictor) -> None:
+    images = [square(), square(32, 32, (4, 4, 12, 12)), square(96, 64, (0, 0, 32, 32))]
+    seen = []
+
+    def watch(members, fitted, outputs) -> None:
+        seen.append((list(members), [image.size for image in fitted], outputs))
+
+    found = predictor.predict_batch(images, watch=watch)
+    ((members, sizes, outputs),) = seen
+    assert members == [0, 1, 2]
+    assert sizes == [(32, 32)] * 3
+    assert outputs["boxes"].shape == (3, 1, 4)
+    for image, plain in zip(found, predictor.predict_batch(images), strict=True):
+        np.testing.assert_array_equal(image.boxes, plain.boxes)

@@ -119,6 +119,11 @@ class Detector(Predictor):
         height, width = (cells * stride - missing for cells, missing in zip(maps.shape[2:], self.spec.missing, strict=True))
         return Grid(height, width, stride)
 
+    @property
+    def could_give_maps(self) -> bool:
+        """Whether it can be opened `with_maps`: not where the model is an exported file that gives detections only."""
+        return self._has_maps
+
     def check_maps(self) -> None:
         """ConfigError where the model is an exported file that gives detections only."""
         if not self._has_maps:
@@ -143,7 +148,7 @@ class Detector(Predictor):
 
     def in_input(self, inspection: Inspection) -> Detections:
         """What `inspect` found, in pixels of the network's input."""
-        return self._finish([self.decoded(inspection)])
+        return self.finish([self.decoded(inspection)])
 
     def maps(self, inspection: Inspection) -> dict[str, Array]:
         """What every head said of the inspected image, (C, h, w) by its name; heatmaps in [0, 1], the rest as it is.
@@ -163,7 +168,11 @@ class Detector(Predictor):
             ConfigError: the model is an exported file that gives detections only.
         """
         self.check_maps()
-        heads, outputs = self.assembly.task.heads, inspection.outputs
+        return self.head_maps(inspection.outputs)
+
+    def head_maps(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The same of the session's outputs for a batch; the detector must have been opened `with_maps`."""
+        heads = self.assembly.task.heads
         names = {name: key for name, head in heads.items() for key in (head.scope, name) if key in outputs}
         assert names.keys() == heads.keys(), "not opened `with_maps`"
         return self._raw(outputs, names)

@@ -199,6 +199,13 @@ def encode_png(image: Array) -> bytes:
     return bytes(data)
 
 
+def encode_jpeg(image: Array, *, quality: int = 85) -> bytes:
+    """The bytes of a JPEG file; image: (H, W, 3) uint8 BGR; quality: 0 to 100."""
+    encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert encoded, (image.dtype, image.shape)
+    return bytes(data)
+
+
 def write_image(path: str | os.PathLike[str], image: Array) -> None:
     """Write an image in the format of the path's suffix; folders on the way are made.
 

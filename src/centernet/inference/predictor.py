@@ -37,6 +37,7 @@ class PillowImage(Protocol):
 
 
 Source = str | os.PathLike[str] | Array | PillowImage
+Watch = Callable[[Sequence[int], Sequence[FittedImage], dict[str, Array]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +120,13 @@ class Predictor:
             return self._predict_all(source)
         return self._predict_all([source])[0]
 
-    def predict_batch(self, images: Sequence[Array]) -> list[Detections]:
-        """Detect in images that are (H, W, 3) uint8 BGR, of any sizes; those with one network input size share a run."""
+    def predict_batch(self, images: Sequence[Array], *, watch: Watch | None = None) -> list[Detections]:
+        """Detect in images that are (H, W, 3) uint8 BGR, of any sizes; those with one network input size share a run.
+
+        watch: told of every run which of the images it was for, how they were fitted, and the session's outputs.
+        """
         self.seconds = dict.fromkeys(STAGES, 0.0)
-        return self._detect(images)
+        return self._detect(images, watch)
 
     def stream(self, items: Iterable[Item], image_of: Callable[[Item], Array]) -> Iterator[tuple[Item, Detections]]:
         """Detect in images as they come, in their order; as many at a time as the session has use for.
@@ -146,7 +150,7 @@ class Predictor:
         fitted = fit(image, self.spec)
         outputs = self.session.run(self._batch([fitted]))
         (detections,) = self._read(outputs)
-        return Inspection(fitted=fitted, outputs=outputs, detections=self._finish([to_image(detections, fitted)]))
+        return Inspection(fitted=fitted, outputs=outputs, detections=self.finish([to_image(detections, fitted)]))
 
     def check_image(self, image: Array) -> None:
         """DataError where an image, (H, W, 3), is too large at one of the test scales."""
@@ -156,7 +160,13 @@ class Predictor:
     def _predict_all(self, sources: Sequence[Source]) -> list[Detections]:
         return [detections for _, detections in self.stream(sources, as_image)]
 
-    def _detect(self, images: Sequence[Array]) -> list[Detections]:
+    def finish(self, parts: list[Detections]) -> Detections:
+        """One image's detections at every scale, in its pixels, as what is given out."""
+        merged = parts[0] if self._merge is None else self._merge(parts)
+        # A decoder fills up with cells that are no peaks, and gives them score 0: which ones, and of which class, is chance.
+        return replace(merged.select(merged.scores > 0), class_names=self.class_names)
+
+    def _detect(self, images: Sequence[Array], watch: Watch | None = None) -> list[Detections]:
         for image in images:
             self.check_image(image)
         parts: list[list[Detections]] = [[] for _ in images]
@@ -165,12 +175,15 @@ class Predictor:
                 fitted = [fit(image, self.spec, scale=scale) for image in images]
             for size in dict.fromkeys(image.size for image in fitted):
                 members = [i for i, image in enumerate(fitted) if image.size == size]
-                for i, detections in zip(members, self._run([fitted[i] for i in members]), strict=True):
+                found, outputs = self._run([fitted[i] for i in members])
+                if watch is not None:
+                    watch(members, [fitted[i] for i in members], outputs)
+                for i, detections in zip(members, found, strict=True):
                     parts[i].append(detections)
         with self._timed("merge"):
-            return [self._finish(of_image) for of_image in parts]
+            return [self.finish(of_image) for of_image in parts]
 
-    def _run(self, fitted: list[FittedImage]) -> list[Detections]:
+    def _run(self, fitted: list[FittedImage]) -> tuple[list[Detections], dict[str, Array]]:
         with self._timed("pre"):
             batch = self._batch(fitted)
         with self._timed("net"):
@@ -178,16 +191,11 @@ class Predictor:
         with self._timed("dec"):
             found = self._read(outputs)
         with self._timed("post"):
-            return [to_image(detections, image) for detections, image in zip(found, fitted, strict=True)]
+            return [to_image(detections, image) for detections, image in zip(found, fitted, strict=True)], outputs
 
     def _batch(self, fitted: list[FittedImage]) -> Array:
         mirrored = [replace(image, warped=image.warped[:, ::-1]) for image in fitted] if self._mirrors else []
         return stack([*fitted, *mirrored])
-
-    def _finish(self, parts: list[Detections]) -> Detections:
-        merged = parts[0] if self._merge is None else self._merge(parts)
-        # A decoder fills up with cells that are no peaks, and gives them score 0: which ones, and of which class, is chance.
-        return replace(merged.select(merged.scores > 0), class_names=self.class_names)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
