@@ -160,8 +160,8 @@ class Pipeline:
                     raise
                 skipped.append((number, str(error)))
                 continue
-            arrays = self._encoded(seen, grid, self.name(number), out)
-            return Item(arrays, self.name(number), (*skipped, *seen.skipped), seen.is_emptied)
+            name = self.name(number)
+            return Item(self._encoded(seen, grid, name, out), name, (*skipped, *seen.skipped), seen.is_emptied)
         raise DataError(f"none of the {len(self)} images can be read; for example {skipped[0][1] if skipped else self.name(index)}")
 
     def _encoded(self, seen: Seen, grid: Grid, name: str, out: Mapping[str, Array] | None) -> dict[str, Array]:
