@@ -57,7 +57,7 @@ def test_a_section_becomes_its_plugins_config_and_back() -> None:
     [
         ("resnet", "expected a section with a 'name', found 'resnet'"),
         ({}, "'name' is missing; known: dla, dlav0, .*resnet"),
-        ({"name": 3}, "'name' is missing"),
+        ({"name": 3}, r"found the name 3 \(int\), expected one of dla, dlav0, .*resnet"),
         ({"name": "vgg"}, "'vgg' is not there"),
         ({"name": "resnet", "layers": 18}, "layers"),
     ],

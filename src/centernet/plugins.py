@@ -109,7 +109,8 @@ def plugin_config(package: str) -> Any:
         options = dict(value)
         name = options.pop("name", None)
         if not isinstance(name, str):
-            raise PydanticCustomError("plugin", "'name' is missing; known: {known}", {"known": ", ".join(names(package))})
+            said = f"found the name {name!r} ({type(name).__name__}), expected one of" if "name" in value else "'name' is missing; known:"
+            raise PydanticCustomError("plugin", "{said} {known}", {"said": said, "known": ", ".join(names(package))})
         try:
             config_class = load(package, name).Config
         except ConfigError as error:

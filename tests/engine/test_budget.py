@@ -60,4 +60,5 @@ def test_a_schedule_keeps_its_shape_in_a_shorter_training() -> None:
     longer = stretched(published, num_epochs=280, made_for=140)
     assert (longer.warmup_epochs, longer.lr_steps) == (5, (180, 240))
     assert stretched(published, num_epochs=140, made_for=140) == published
+    assert stretched(ScheduleConfig(epochs=20, warmup_epochs=5), num_epochs=7, made_for=140).epochs == 2  # after one of warm-up
     assert stretched(ScheduleConfig(warmup_epochs=0), num_epochs=3, made_for=140).warmup_epochs == 0

@@ -150,6 +150,22 @@ def test_what_is_trained_differently_is_said() -> None:
         plan(SolverConfig(groups=(GroupConfig(pattern="conv9/*"),)), frozenset(), network)
 
 
+@pytest.mark.parametrize(
+    ("frozen", "held", "said"),
+    [
+        ([], ["*"], "lr_factor 0 holds every parameter; nothing is left to train"),
+        (["conv1/*", "res*"], ["upsample*", "*hm*", "*"], "lr_factor 0 holds every parameter that train.freeze leaves"),
+    ],
+)
+def test_groups_that_hold_all_that_is_not_frozen_are_refused(frozen: list[str], held: list[str], said: str) -> None:
+    network = assembly_for(3).network
+    solver = SolverConfig(groups=tuple(GroupConfig(pattern=pattern, lr_factor=0) for pattern in held))
+    with pytest.raises(ConfigError, match=f"train.solver.groups: {said}"):
+        plan(solver, frozen_names(frozen, network), network)
+    one_moves = SolverConfig(groups=(GroupConfig(pattern="hm_final/*"), *solver.groups))
+    assert plan(one_moves, frozen_names(frozen, network), network)
+
+
 def test_the_stages_of_a_backbone_are_named_from_the_image_on() -> None:
     network = assembly_for(3).network
     found = stages_of(network)

@@ -68,5 +68,5 @@ def stretched(schedule: ScheduleConfig, *, num_epochs: int, made_for: int) -> Sc
     factor = num_epochs / made_for
     warmup = min(schedule.warmup_epochs, max(round(schedule.warmup_epochs * factor), 1), num_epochs - 1)
     steps = tuple(dict.fromkeys(max(round(step * factor), 1) for step in schedule.lr_steps))
-    length = None if schedule.epochs is None else max(round(schedule.epochs * factor), 1)
+    length = None if schedule.epochs is None else max(round(schedule.epochs * factor), warmup + 1)
     return replace(schedule, warmup_epochs=warmup, lr_steps=steps, epochs=length)

@@ -42,6 +42,12 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         if self.kind == "one_cycle" and self.legacy_warmup:
             raise ValueError("legacy_warmup: the warm-up of one_cycle is a cosine, which has nothing of the predecessor's")
+        ends_at_zero = self.kind in ("cosine", "polynomial", "one_cycle") and not self.final_factor
+        if ends_at_zero and self.epochs is not None and self.epochs <= self.warmup_epochs:
+            raise ValueError(
+                f"epochs: the way down of {self.kind} ends after {self.epochs}, but warm-up takes {self.warmup_epochs} (warmup_epochs), "
+                "so that nothing would be learnt after it; expected more epochs, or fewer of warm-up"
+            )
         if self.final_factor and self.kind in ("step", "exponential"):
             raise ValueError(f"final_factor: is of cosine, polynomial and one_cycle; {self.kind} ends where decay_rate leads")
 

@@ -69,7 +69,8 @@ class SolverConfig:
         if self.name in SHORT:
             if self.arguments:
                 raise ValueError(
-                    f"arguments: are of NNabla's solvers by their own names, {', '.join(known_solvers())}; "
+                    f"arguments: found {', '.join(self.arguments)}, expected none: "
+                    f"they are of NNabla's solvers by their own names, {', '.join(known_solvers())}; "
                     f"those of {self.name} stand beside its name: {', '.join(SHORT[self.name])}"
                 )
             return

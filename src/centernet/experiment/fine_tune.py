@@ -86,7 +86,7 @@ def plan(solver: SolverConfig, frozen: Collection[str], network: Network) -> lis
     """What is trained how, a line for each part that is not trained as all others are.
 
     Raises:
-        ConfigError: a group's pattern matches no parameter that is left to it.
+        ConfigError: a group's pattern matches no parameter that is left to it, or the groups hold all that is not frozen.
     """
     trainable = [name for name, is_trained in network.trainable.items() if is_trained]
     shapes = network.parameter_shapes()
@@ -97,6 +97,12 @@ def plan(solver: SolverConfig, frozen: Collection[str], network: Network) -> lis
     for group, names in zip(solver.groups, grouped(solver.groups, trainable)[:-1], strict=True):
         decay = "" if group.weight_decay is None else f", weight decay {group.weight_decay:g}"
         lines.append(f"{group.pattern}: {len(names)} parameters with {group.lr_factor:g} times the learning rate{decay}")
+    if not any(name not in frozen for name in _moving(solver, trainable)):
+        raise ConfigError(
+            "train.solver.groups: lr_factor 0 holds every parameter that train.freeze leaves; nothing is left to train"
+            if frozen
+            else "train.solver.groups: lr_factor 0 holds every parameter; nothing is left to train"
+        )
     if solver.no_decay and solver.weight_decay:
         number = sum(is_without_decay(name, solver.no_decay) for name in trainable)
         lines.append(f"no weight decay: {number} parameters ({', '.join(solver.no_decay).replace('_', ' ')})")
@@ -105,6 +111,12 @@ def plan(solver: SolverConfig, frozen: Collection[str], network: Network) -> lis
         first = f"{solver.layer_decay ** len(parts):.3g} times the learning rate in that of {parts[0][0]}"
         lines.append(f"backbone: {len(parts)} stages, {first}, {solver.layer_decay:g} times in that of {parts[-1][0]}")
     return lines
+
+
+def _moving(solver: SolverConfig, trainable: Sequence[str]) -> list[str]:
+    """The parameters whose learning rate is not held at 0."""
+    *own, rest = grouped(solver.groups, trainable)
+    return [*rest, *(name for group, names in zip(solver.groups, own, strict=True) if group.lr_factor for name in names)]
 
 
 def stages_of(network: Network) -> list[list[str]]:

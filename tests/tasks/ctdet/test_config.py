@@ -48,6 +48,8 @@ def test_the_new_root_was_once_called_otherwise() -> None:
         ({"boxes": {"at": "3x3", "per_class": True}}, "task.boxes", "expected at: center, found 3x3"),
         ({"boxes": {"at": "heatmap"}, "loss": {"boxes": "giou"}}, "task", "loss.boxes is giou, expected l1 or smooth_l1"),
         ({"loss": {"boxes": "giou", "relative_size": True}}, "task.loss", "found giou, which depends on no scale"),
+        ({"heatmap_weight": 0, "size_weight": 0, "offset_weight": 0}, "task", "there is nothing to learn"),
+        ({"boxes": {"form": "ltrb"}, "heatmap_weight": 0, "size_weight": 0}, "task", "there is nothing to learn"),
         ({"boxes": {"at": "centre"}}, "task.boxes.at", "'center', '3x3', 'gaussian' or 'heatmap'"),
         ({"boxes": {"frm": "ltrb"}}, "task.boxes.frm", "unknown key; did you mean 'form'"),
         ({"loss": {"boxes": "eiou"}}, "task.loss.boxes", "found 'eiou'"),

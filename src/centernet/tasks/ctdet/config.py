@@ -92,6 +92,8 @@ class Config:
     loss: LossConfig = LossConfig()
 
     def __post_init__(self) -> None:
+        if not (self.heatmap_weight or self.size_weight or (self.offset_weight and self.boxes.form == "size")):
+            raise ValueError("heatmap_weight, size_weight and offset_weight are all 0: there is nothing to learn; expected one above 0")
         if self.boxes.form != "ltrb":
             if self.boxes.at == "heatmap" and self.loss.boxes in get_args(OverlapLoss):
                 raise ValueError(
