@@ -154,4 +154,6 @@ def _chosen(values: nn.Variable, places: nn.Variable) -> nn.Variable:
 
 def _column(rows: nn.Variable, number: int) -> nn.Variable:
     """(B, k, c) to (B, k)."""
-    return F.reshape(rows[:, :, number : number + 1], (-1, rows.shape[1]))
+    count = rows.shape[1]
+    # Without the batch axis, which [:] would hold to what it is now in an .nnp.
+    return F.reshape(F.slice(rows, start=(0, number), stop=(count, number + 1), step=(1, 1)), (-1, count))
