@@ -68,6 +68,25 @@ def test_a_rank_that_hangs_is_named_with_what_it_does_and_where(mpirun: Run, tmp
     assert " happen, called by faults.py:" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("what", "guilty", "said"),
+    [
+        pytest.param("first", 1, "hangs: all others wait while it computes, for ", marks=pytest.mark.slow),
+        pytest.param("first", 0, "hangs: all others wait while it computes, for ", marks=pytest.mark.slow),
+        pytest.param("measuring", 1, "hangs: all others wait while it computes, for ", marks=pytest.mark.slow),
+        pytest.param("asleep", 1, "hangs: no progress for ", marks=pytest.mark.slow),
+    ],
+)
+def test_a_rank_that_hangs_is_named_in_its_first_step_and_in_a_measurement_also_if_it_computes(
+    mpirun: Run, what: str, guilty: int, said: str
+) -> None:
+    ended = mpirun(2, "hang.py", what, guilty)
+    assert ended.returncode == 3, ended.stderr
+    assert f"error: rank {guilty} of 2 on " in ended.stderr
+    assert said in ended.stderr
+    assert "training (hang.py:" in ended.stderr if what == "first" else "measuring held-out images (hang.py:" in ended.stderr
+
+
 @pytest.mark.slow
 def test_rank_0_stopped_is_noticed_by_the_others(mpirun: Run, tmp_path: Path) -> None:
     ended = mpirun(2, "faults.py", tmp_path, "stop", 0)

@@ -48,6 +48,33 @@ def test_who_waits_inside_a_library_is_not_blamed_for_one_that_hangs() -> None:
         assert said.startswith(f"rank {guilty} of 2")
 
 
+def test_who_computes_far_longer_than_all_others_did_is_named_once_they_wait() -> None:
+    waits = replace(WELL, waiting=46.0, worked=9.0)
+    spins = replace(WELL, computed=46.0, doing="training", where="step.py:7 run", host="b")
+    said = "rank 1 of 2 on b hangs: all others wait while it computes, for 46 s, training (step.py:7 run)"
+    assert judge((0.0, waits), (1.0, spins)) == said
+    for one, other in [
+        (replace(waits, waiting=44.0), spins),
+        (replace(waits, worked=10.0), spins),  # it may be five times as slow
+        (waits, replace(spins, computed=44.0)),
+        (waits, replace(spins, granted=165.0)),
+        (replace(waits, waiting=None), spins),
+    ]:
+        assert judge((0.0, one), (1.0, other)) is None
+    assert judge((0.0, waits), (1.0, spins), (1.0, WELL)) is None
+
+
+def test_a_report_says_what_was_computed_and_what_it_took_to_get_where_it_waits(clock: Clock) -> None:
+    pulse = Pulse(TIMEOUT)
+    with pulse.doing("training"):
+        clock.steps(pulse, seconds=5)
+        assert clock.after(pulse, 7, cpu=0.5).computed == pytest.approx(3.0)  # from its first second on
+        with pulse.waiting("the others"):
+            report = clock.after(pulse, 3)
+        assert (report.worked, report.computed) == (7.0, 0.0)
+        assert clock.after(pulse, 2, cpu=1.0).computed == pytest.approx(1.0)
+
+
 def test_all_waiting_for_each_other_for_long_is_an_error() -> None:
     one, other = (replace(WELL, waiting=451.0, doing=f"waiting for {what}") for what in ("rank 0", "all others"))
     said = "all processes wait for each other: rank 0 is waiting for rank 0, rank 1 is waiting for all others"
@@ -72,6 +99,12 @@ class Clock:
             report = pulse.report(now=self.now, cpu=self.cpu)
         assert report is not None
         return report
+
+    def steps(self, pulse: Pulse, *, seconds: float) -> None:
+        """Four of them, so that it is known how long one takes."""
+        for _ in range(4):
+            self.after(pulse, seconds, cpu=1.0)
+            pulse.beat()
 
 
 @pytest.fixture
@@ -103,9 +136,7 @@ def test_a_first_step_that_computes_for_an_hour_does_not_hang(clock: Clock) -> N
 def test_a_step_that_computes_twenty_times_as_long_as_any_before_hangs(clock: Clock) -> None:
     pulse = Pulse(TIMEOUT)
     with pulse.doing("training"):
-        for _ in range(4):
-            clock.after(pulse, 5, cpu=1.0)
-            pulse.beat()
+        clock.steps(pulse, seconds=5)
         assert not is_hung(clock.after(pulse, 99, cpu=1.0))
         assert is_hung(clock.after(pulse, 2, cpu=1.0))
         with pulse.doing("measuring"):  # something else may take its time
@@ -116,9 +147,7 @@ def test_a_step_that_computes_twenty_times_as_long_as_any_before_hangs(clock: Cl
 def test_the_time_waited_for_others_is_nobodys_own(clock: Clock) -> None:
     pulse = Pulse(TIMEOUT)
     with pulse.doing("training"):
-        for _ in range(4):
-            clock.after(pulse, 1, cpu=1.0)
-            pulse.beat()
+        clock.steps(pulse, seconds=1)
         with pulse.waiting("the others"):
             assert clock.after(pulse, 500).doing == "waiting for the others"
         assert not is_hung(clock.after(pulse, 40, cpu=1.0))
@@ -127,9 +156,7 @@ def test_the_time_waited_for_others_is_nobodys_own(clock: Clock) -> None:
 def test_the_time_a_process_was_stopped_does_not_count(clock: Clock) -> None:
     pulse = Pulse(TIMEOUT)
     with pulse.doing("training"):
-        for _ in range(4):
-            clock.after(pulse, 1, cpu=1.0)
-            pulse.beat()
+        clock.steps(pulse, seconds=1)
         clock.now += 3600
         pulse.excuse(clock.now)
         assert not is_hung(clock.after(pulse, 45))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -10,6 +11,8 @@ from centernet.engine.endings import Interrupted
 from centernet.structures import Array, Detections, Sample
 
 T = TypeVar("T")
+
+COMPUTING = 600.0  # seconds that a metric of very many images may take, on rank 0 alone
 
 Predict = Callable[[list[Sample]], Sequence[Detections]]
 Batch = list[tuple[int, Sample | None]]
@@ -42,6 +45,7 @@ def evaluate(
     batch_size: int = 1,
     progress: Callable[[int], None] | None = None,
     in_turn: InTurn = map,
+    sample_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Run the detector over this rank's samples and compute the metric over all ranks' (collective).
 
@@ -51,6 +55,7 @@ def evaluate(
         batch_size: samples given to `predict` at once.
         progress: told how many images of this rank were done, after each batch.
         in_turn: applies a function to every batch, as `map` does; it may work on several at a time.
+        sample_seconds: that a sample may have to be waited for; None: any time.
 
     Returns:
         What the metric computes, on every rank.
@@ -64,7 +69,7 @@ def evaluate(
         detections = predict([sample for _, sample in readable]) if readable else []
         return len(batch), [(index, found) for (index, _), found in zip(readable, detections, strict=True)]
 
-    for num_images, detected in in_turn(detect, _batches(samples, batch_size)):
+    for num_images, detected in in_turn(detect, _batches(awaited(samples, communicator, seconds=sample_seconds), batch_size)):
         for index, found in detected:
             metric.update(index, found)
         communicator.beat()
@@ -77,10 +82,23 @@ def evaluate(
     states = communicator.gather(metric.state()) if communicator.size > 1 else []
     result: dict[str, Any] = {}
     if communicator.rank == 0:
-        if states:
-            metric.merge(states)
-        result = dict(metric.compute())
+        with communicator.doing("computing the metric", extra=COMPUTING):
+            if states:
+                metric.merge(states)
+            result = dict(metric.compute())
     return communicator.broadcast(result)
+
+
+def awaited(items: Iterable[T], communicator: Communicator, *, seconds: float | None) -> Iterator[T]:
+    """The items; who waits for one is not taken to hang for so many seconds (None: ever)."""
+    left = iter(items)
+    while True:
+        with communicator.doing("waiting for data", extra=math.inf if seconds is None else seconds):
+            try:
+                item = next(left)
+            except StopIteration:
+                return
+        yield item
 
 
 def mean_losses(losses: Iterable[tuple[Mapping[str, float], int]]) -> dict[str, float]:

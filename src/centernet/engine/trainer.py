@@ -215,7 +215,7 @@ class Trainer:
         return progress
 
     def _validate(self, epoch: int, progress: Progress) -> Progress:
-        with self.communicator.doing("measuring held-out images", extra=self.data_seconds):
+        with self.communicator.doing("measuring held-out images"):
             losses = self.validation_losses() if self.validation_losses else {}
             found = self.metrics(epoch) if self.metrics else {}
         metrics = {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}

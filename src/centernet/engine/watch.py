@@ -24,6 +24,7 @@ from typing import Any
 LIVELY = 0.01  # of a core: who computes less than that, computes nothing
 LONGEST = 20  # times its longest turn a main thread that does compute may take for one more
 TURNS = 3  # after so many it is known how long one takes
+SLOWER = 5  # times the seconds that all others needed for the same piece of work may a process compute for it while they wait
 STARTING = 1800.0  # seconds without a sign of life are granted before training: a download, or a lock that another rank holds
 DEADLOCK = 10  # times the usual patience, where all wait for each other
 FRAMES = 3  # of the stack are told, the innermost
@@ -37,6 +38,7 @@ EXIT_CODE = 3
 class Report:
     """How a main thread is. Seconds: in a collective operation (None: not in one); without a sign of life, and how many are granted.
 
+    worked: what it needed to get where it waits. computed: of the processor, since it got on last.
     is_busy: it does compute, but without getting on. doing, where: what it is at, in words, and in the source. host: its machine.
     stopping: the number of the block (`stopping_at`) in which all are to stop; 0: none.
     """
@@ -48,6 +50,8 @@ class Report:
     doing: str
     where: str
     host: str
+    worked: float = 0.0
+    computed: float = 0.0
     stopping: int = 0
 
 
@@ -59,9 +63,9 @@ class Pulse:
         self._main = threading.main_thread().ident
         self._beats, self._extra, self._doing = 0, STARTING, "starting"
         self._waiting: tuple[str, float] | None = None
-        self._begun, self._turns, self._longest = time.monotonic(), 0, 0.0
+        self._begun, self._turns, self._longest, self._worked = time.monotonic(), 0, 0.0, 0.0
         self._seen = (-1, "")
-        self._alive, self._cpu = time.monotonic(), 0.0
+        self._alive, self._cpu, self._cpu_begun = time.monotonic(), 0.0, 0.0
         self._signals: Collection[int] = ()
         self._block = 0  # all processes count alike
         self.heard = 0  # the last block that others are to stop in, said by the thread that watches
@@ -86,6 +90,7 @@ class Pulse:
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """For the time of the block the main thread waits for other processes."""
+        self._worked = time.monotonic() - self._begun
         self._lap()
         self._waiting = (what, self._begun)
         try:
@@ -124,13 +129,16 @@ class Pulse:
         """
         waiting, doing, seen = self._waiting, self._doing, (self._beats, self._doing)
         granted = self._timeout + self._extra
+        if seen != self._seen:
+            self._cpu_begun = cpu
         if seen != self._seen or cpu - self._cpu > LIVELY * (now - self._alive):
             self._seen, self._alive, self._cpu = seen, now, cpu
         quiet = now - self._alive
         is_busy = self._turns >= TURNS and now - self._begun > max(granted, LONGEST * self._longest) >= quiet
         if is_busy:
             quiet = now - self._begun  # it computes, but not what it did so far
-        where = self._where() if quiet > self._timeout / 3 else ""
+        computed = cpu - self._cpu_begun
+        where = self._where() if max(quiet, computed) > self._timeout / 3 else ""
         return Report(
             waiting=None if waiting is None else now - waiting[1],
             quiet=quiet,
@@ -139,6 +147,8 @@ class Pulse:
             doing=doing if waiting is None else f"waiting for {waiting[0]}",
             where=where,
             host=platform.node(),
+            worked=self._worked,
+            computed=computed,
             stopping=self._block if self._signals else 0,
         )
 
@@ -163,10 +173,22 @@ def verdict(heard: Mapping[int, tuple[float, Report]], *, size: int, timeout: fl
             return f"{name} has been silent for {age:.0f} s: {reasons}; when heard last it was {report.doing}"
         if report.waiting is None and report.quiet > report.granted:
             return f"{name} hangs: no progress for {report.quiet:.0f} s while {report.doing} ({report.where})"
+        others = [other for number, (_, other) in heard.items() if number != rank]
+        if _is_waited_for(report, others):
+            return f"{name} hangs: all others wait while it computes, for {report.computed:.0f} s, {report.doing} ({report.where})"
     waits = [report.waiting for _, report in heard.values()]
     if len(waits) > 1 and all(wait is not None and wait > DEADLOCK * timeout for wait in waits):
         return "all processes wait for each other: " + ", ".join(f"rank {rank} is {report.doing}" for rank, (_, report) in heard.items())
     return None
+
+
+def _is_waited_for(report: Report, others: Collection[Report]) -> bool:
+    """Whether a process computes much longer than all others did for what they have done, and it has not."""
+    if report.waiting is not None or not others:
+        return False
+    waited = min(-1.0 if other.waiting is None else other.waiting for other in others)
+    longest = max(other.worked for other in others)
+    return waited > report.granted and report.computed > max(report.granted, SLOWER * longest)
 
 
 class Watch:

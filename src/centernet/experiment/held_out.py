@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tqdm import tqdm
 
 from centernet.engine.communicator import Communicator
-from centernet.engine.evaluation import mean_losses
+from centernet.engine.evaluation import awaited, mean_losses
 from centernet.engine.step import ValidationStep
 from centernet.experiment import evaluate, report
 from centernet.experiment.assembly import Assembly
@@ -29,7 +29,8 @@ def validation_losses(assembly: Assembly, data: Data, communicator: Communicator
 
     def measure() -> dict[str, float]:
         with data.validation_loader as loader:  # its workers would only take memory until the next time
-            return mean_losses((step.run(part.arrays), round(communicator.sum([len(part.names)])[0])) for part in loader.epoch(0))
+            parts = awaited(loader.epoch(0), communicator, seconds=loader.sample_seconds)
+            return mean_losses((step.run(part.arrays), round(communicator.sum([len(part.names)])[0])) for part in parts)
 
     return measure
 
