@@ -74,5 +74,5 @@ def test_what_cannot_be_written_from_the_start_ends_the_training_before_it_begin
         def started(self, progress: Progress) -> None:
             raise PermissionError(13, "Permission denied")
 
-    with pytest.raises(OutputError, match="out/board: cannot be written: .*Permission denied"):
+    with pytest.raises(OutputError, match=r"out/board: cannot be written: .*Permission denied"):
         Lenient(Refused(), name="out/board").started(Progress())

@@ -114,7 +114,8 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_of_itself(tmp_path:
         def write(self, content: Any) -> int:
             return super().write(content[:7])
 
-    with monkeypatch.context() as patch, pytest.raises(OutputError, match=r"metrics\.csv: cannot be written: No space left on device"):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "open", lambda path, mode, buffering: Full(path, mode.replace("b", "")))
-        step(table, Progress(epoch=0, batch=2, iteration=2, seconds=2.0))
+        with pytest.raises(OutputError, match=r"metrics\.csv: cannot be written: No space left on device"):
+            step(table, Progress(epoch=0, batch=2, iteration=2, seconds=2.0))
     assert table.path.read_bytes() == before

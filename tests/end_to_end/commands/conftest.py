@@ -140,6 +140,7 @@ def experiment(family: str = "resnet", **train: Any) -> dict[str, Any]:
             "validate_every": 1,
             "save_every": 1,
             "log_every": 1,
+            "pictures": 0,
             **train,
         },
     }
