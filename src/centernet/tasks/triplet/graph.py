@@ -62,9 +62,8 @@ def decode_graph(
     views = [ct]
     if flipped:
         pairs, views = _with_mirrored_back(pairs, images, grid.cells[1]), _of_both_views(ct, images, grid.cells[1])
-    # Two factors of which each depends on the size in one way only, so that a graph's size can be left open.
-    x1, x2 = (x * float(grid.width) * (1.0 / grid.cells[1]) for x in (pairs.x1, pairs.x2))
-    y1, y2 = (y * float(grid.height) * (1.0 / grid.cells[0]) for y in (pairs.y1, pairs.y2))
+    x1, x2 = (x * (grid.width / grid.cells[1]) for x in (pairs.x1, pairs.x2))
+    y1, y2 = (y * (grid.height / grid.cells[0]) for y in (pairs.y1, pairs.y2))
     first, *others = (_center_scores(x1, y1, x2, y2, pairs.class_ids, view, grid) for view in views)
     for other in others:
         first = first + F.equal_scalar(first, 0.0) * other
@@ -116,7 +115,7 @@ def _center_scores(
     width, height = x2 - x1, y2 - y1
     is_large = F.greater_scalar(width * height, SMALL_AREA)
     share = is_large * (2 / 5 - 1 / 3) + 1 / 3
-    x, y = centers.x * float(grid.width) * (1.0 / grid.cells[1]), centers.y * float(grid.height) * (1.0 / grid.cells[0])
+    x, y = centers.x * (grid.width / grid.cells[1]), centers.y * (grid.height / grid.cells[0])
     inside = F.less_scalar(_absolute(_each(class_ids, centers.class_ids)), 0.5)
     for low, high, middle in ((x1 + share * width, x2 - share * width, x), (y1 + share * height, y2 - share * height, y)):
         inside = inside * F.less_scalar(_each(low, middle), 0.0) * F.greater_scalar(_each(high, middle), 0.0)
