@@ -163,6 +163,34 @@ def test_decoding_the_ideal_answer_to_the_targets_gives_back_the_objects(task: T
         assert_finds(detections, objects)
 
 
+@pytest.mark.parametrize("boxes", [BOXES, ()])
+def test_what_is_perfect_has_every_head_once_and_finds_the_objects(task: Task, boxes: Sequence[Sequence[float]]) -> None:
+    wanted = sample(boxes)
+    perfect = task.oracles(wanted, GRID)
+    assert sorted(head for part in perfect.values() for head in part) == sorted(task.heads)
+    answer = {head: maps for part in perfect.values() for head, maps in part.items()}
+    for head, maps in answer.items():
+        assert maps.shape == (1, task.heads[head].channels, *GRID.cells)
+        assert maps.dtype == np.float32
+    (found,) = task.decode(answer, k=10, grid=GRID)
+    assert_finds(found, wanted)
+
+
+def test_what_is_perfect_takes_nothing_from_the_ideal_answer(task: Task) -> None:
+    ideal = task.ideal_outputs(batch_of(task, sample()), GRID)
+    for part in task.oracles(sample(), GRID).values():
+        (found,) = task.decode({**ideal, **part}, k=10, grid=GRID)
+        assert_finds(found.select(np.arange(len(BOXES))), sample())
+
+
+def test_all_objects_are_perfect_also_more_than_become_targets(task: Task) -> None:
+    number = task.encode(sample(), GRID)["mask"].size + 1
+    objects = sample([BOXES[i % 2] for i in range(number)], [i % 2 for i in range(number - 1)] + [2])
+    answer = {head: maps for part in task.oracles(objects, GRID).values() for head, maps in part.items()}
+    (found,) = task.decode(answer, k=10, grid=GRID)
+    assert 2 in found.above(0.5).class_ids
+
+
 def test_every_loss_is_zero_at_the_ideal_answer(task: Task) -> None:
     targets = batch_of(task, sample(), sample(()))
     for loss, value in losses_of(task, task.ideal_outputs(targets, GRID), targets).items():

@@ -77,6 +77,13 @@ class Task(Protocol):
     def ideal_outputs(self, targets: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
         """What a perfect network would answer to a batch with these targets: raw NCHW head maps."""
 
+    def oracles(self, sample: Sample, grid: Grid) -> dict[str, dict[str, Array]]:
+        """What a network would answer to one image if it knew one thing perfectly, by what that is: head maps, (1, C, h, w) by name.
+
+        Heads that only say something together are one thing. Unlike in `ideal_outputs`, numbers are right wherever detections may
+        read them, not only where they are trained. All of the sample's objects, in network-input pixels, are to be found.
+        """
+
     def losses(self, outputs: Sequence[Variables], targets: Variables) -> Variables:
         """Scalar losses by name, mean over the network's stacks, each already divided by the global counts."""
 

@@ -14,7 +14,7 @@ from centernet.geometry.nms import SoftNms
 from centernet.metrics.coco_ap import CocoAP
 from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
-from centernet.structures import Annotations, Array, ClassTable, Detections, Grid
+from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
 from centernet.tasks._keypoints.decode import merge_scales, sigmoid
 from centernet.tasks._keypoints.targets import RadiusFunction
 from centernet.tasks.base import Metric, MetricProtocol, Variables
@@ -22,6 +22,7 @@ from centernet.tasks.ctdet.config import Config, OverlapLoss
 from centernet.tasks.ctdet.decode import decode_centers, merge_flipped, possible_centers, read_decoded
 from centernet.tasks.ctdet.graph import decode_graph
 from centernet.tasks.ctdet.losses import center_losses
+from centernet.tasks.ctdet.oracles import perfect_heads
 from centernet.tasks.ctdet.targets import encode_centers, ideal_outputs
 
 # The probability of an object at initialisation is 0.1 (arXiv:1708.02002, section 3.3).
@@ -99,6 +100,20 @@ class CenterDetection:
 
     def ideal_outputs(self, targets: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
         return ideal_outputs(targets, cells=grid.cells, certain=self.config.loss.heatmap == "focal")
+
+    def oracles(self, sample: Sample, grid: Grid) -> dict[str, dict[str, Array]]:
+        number = len(self.classes)
+        encode = partial(
+            encode_centers,
+            num_classes=number,
+            max_objects=max(len(sample.boxes), 1),
+            radius=Fixed(0),
+            min_overlap=self.config.min_overlap,
+            form="ltrb",
+            clip=self.config.boxes.clip,
+        )
+        maps = perfect_heads(sample, grid, encode=encode, heads=self.heads, num_kinds=number if self.config.boxes.per_class else 1)
+        return {name: {name: perfect} for name, perfect in maps.items()}
 
     def losses(self, outputs: Sequence[Variables], targets: Variables) -> Variables:
         loss = self.config.loss

@@ -11,7 +11,7 @@ from centernet.geometry.nms import SoftNms
 from centernet.metrics.coco_ap import CocoAP
 from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
-from centernet.structures import Annotations, Array, ClassTable, Detections, Grid
+from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
 from centernet.tasks._keypoints.decode import merge_scales, sigmoid
 from centernet.tasks._keypoints.targets import RadiusFunction
 from centernet.tasks.base import Metric, MetricProtocol, Variables
@@ -19,6 +19,7 @@ from centernet.tasks.triplet.config import Config
 from centernet.tasks.triplet.decode import decode_triplets, read_decoded
 from centernet.tasks.triplet.graph import decode_graph
 from centernet.tasks.triplet.losses import triplet_losses
+from centernet.tasks.triplet.oracles import perfect_heads
 from centernet.tasks.triplet.possible import possible_triplets
 from centernet.tasks.triplet.targets import CORNERS, COUNTS, POINTS, encode_triplets, ideal_outputs
 
@@ -73,6 +74,9 @@ class Triplets:
 
     def ideal_outputs(self, targets: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
         return ideal_outputs(targets, cells=grid.cells)
+
+    def oracles(self, sample: Sample, grid: Grid) -> dict[str, dict[str, Array]]:
+        return perfect_heads(self.encode(sample, grid, max_objects=max(len(sample.boxes), 1)), cells=grid.cells)
 
     def losses(self, outputs: Sequence[Variables], targets: Variables) -> Variables:
         return triplet_losses(outputs, targets, layout=self.layout)
