@@ -16,16 +16,18 @@ import pytest
 
 from centernet import plugins
 from centernet.errors import ConfigError
-from centernet.models.architectures import ARCHITECTURES, Architecture
+from centernet.models.architectures import ARCHITECTURES, PLAIN_HEAD, Architecture
 from centernet.models.architectures import NECKS as NECKS_FOR_ALL
-from centernet.models.heads import conv
-from centernet.models.network import BACKBONES, NECKS, Network
+from centernet.models.network import BACKBONES, HEADS, NECKS, Network
 from centernet.models.specs import HeadSpec
 
 WIDTH = 0.125
 SIDE = 64  # pixels; on less, batch norm of the coarsest cells would let no gradient through
 SMALLEST = {"hourglass": {"num_layers": 52}}  # where it is not what a Config is without options
-HEADS = {"heatmap": HeadSpec(scope="hm", channels=3, kind="heatmap", bias=-2.19)}
+OUTPUTS = {"heatmap": HeadSpec(scope="hm", channels=3, kind="heatmap", bias=-2.19)}
+OWN_OUTPUTS = {  # of heads that are for one task alone
+    "triplet": {f"{point}_heat": HeadSpec(scope=f"{point}_heats", channels=3, kind="heatmap", bias=-2.19) for point in ("tl", "br", "ct")}
+}
 PAIRS = [(backbone, neck) for backbone in plugins.names(BACKBONES) for neck in plugins.names(NECKS)]
 
 
@@ -44,15 +46,18 @@ def network_of(backbone: str, neck: str) -> Network:
     return network_from(config_of(BACKBONES, backbone), config_of(NECKS, neck))
 
 
-def network_from(backbone: Any, neck: Any) -> Network:
-    return Network(backbone, neck, conv.Config(hidden_channels=8), HEADS, scope=OrderedDict())
+def network_from(backbone: Any, neck: Any, head: str = "conv") -> Network:
+    config = plugins.load(HEADS, head).Config(hidden_channels=64, width=WIDTH)
+    return Network(backbone, neck, config, OWN_OUTPUTS.get(head, OUTPUTS), scope=OrderedDict())
 
 
 def larger_members() -> list[Architecture]:
     """Those that the pairs do not have, each family once under the neck it is published with."""
     smallest = [(config_of(BACKBONES, backbone), config_of(NECKS, neck)) for backbone, neck in PAIRS]
     members = [one for one in ARCHITECTURES.values() if not one.family.endswith(tuple(NECKS_FOR_ALL))]
-    return [one for one in members if (section(BACKBONES, one.backbone), section(NECKS, one.neck)) not in smallest]
+    return [
+        one for one in members if (section(BACKBONES, one.backbone), section(NECKS, one.neck)) not in smallest or one.head != PLAIN_HEAD
+    ]
 
 
 def section(package: str, options: Mapping[str, Any]) -> Any:
@@ -70,17 +75,23 @@ def test_a_pair_gives_a_map_of_stride_4_and_trains_every_parameter(backbone: str
 @pytest.mark.slow
 @pytest.mark.parametrize("member", larger_members(), ids=lambda member: member.name)
 def test_a_larger_member_does_so_under_its_own_neck(member: Architecture) -> None:
-    check(network_from(section(BACKBONES, member.backbone), section(NECKS, member.neck)))
+    check(network_from(section(BACKBONES, member.backbone), section(NECKS, member.neck), member.head))
+
+
+@pytest.mark.parametrize("head", [name for name in plugins.names(HEADS) if name != PLAIN_HEAD])  # which all pairs have
+def test_a_head_gives_its_outputs_on_a_levels_feature_and_on_a_stacks(head: str) -> None:
+    for backbone, neck in (("resnet", "deconv"), ("hourglass", "identity")):
+        check(network_from(config_of(BACKBONES, backbone), config_of(NECKS, neck), head))
 
 
 def check(network: Network) -> None:
-    """One map of stride 4 for each stack, whose sum gives every parameter a gradient."""
+    """Maps of stride 4 for each stack, whose sum gives every parameter a gradient."""
     side = max(SIDE, network.input_multiple)
     rng = np.random.default_rng(0)
     image = nn.Variable.from_numpy_array(rng.standard_normal(network.input_shape(2, side, side)))
     outputs = network(image, training=True)
-    assert {output["heatmap"].shape for output in outputs} == {(2, 3, side // 4, side // 4)}
-    maps = [output["heatmap"] for output in outputs]
+    maps = [values for output in outputs for values in output.values()]
+    assert {values.shape for values in maps} == {(2, 3, side // 4, side // 4)}
     loss = sum(F.mean(heatmap * nn.Variable.from_numpy_array(rng.standard_normal(heatmap.shape))) for heatmap in maps)
     with network.parameter_scope():
         parameters = nn.get_parameters()

@@ -47,6 +47,15 @@ def test_a_name_is_found_again_in_its_own_sections(name: str) -> None:
     assert (one.family, one.num_layers) == (one.name, None) or one.num_layers in architectures.depths(one.family)
 
 
+def test_a_head_of_its_own_tells_an_architecture_and_any_other_head_counts_as_the_plain_one() -> None:
+    for name, twin in (("large_hourglass", "hourglass_104"), ("small_hourglass", "hourglass_52")):
+        one = architectures.get(name).sections
+        assert architectures.find({**one, "head": {"name": "conv"}}) is architectures.get(twin)
+        assert architectures.find({**one, "head": {"name": "my_package:head"}}) is architectures.get(twin)
+    assert architectures.find({**architectures.get("dla_34").sections, "head": {"name": "triplet"}}) is architectures.get("dla_34")
+    assert architectures.find({**architectures.get("tiny_hourglass").sections, "head": {"name": "conv"}}) is None
+
+
 def test_what_is_left_out_of_a_section_is_the_plugins_default() -> None:
     for package, name in [(BACKBONES, name) for name in plugins.names(BACKBONES)] + [(NECKS, name) for name in plugins.names(NECKS)]:
         defaults = {field.name: field.default for field in dataclasses.fields(plugins.load(package, name).Config)}
@@ -70,7 +79,7 @@ def test_a_pair_without_a_name_is_not_found() -> None:
         ("Res_18", "did you mean 'res_18'"),
         ("hourglas", "did you mean 'hourglass'"),
         ("mobilenet_v3", "did you mean 'mobilenet_v3_large'"),
-        ("yolo", "known: dla, dla_plain, dlav0, dlav0_ida, hourglass, mobilenet_v2"),
+        ("yolo", "known: dla, dla_plain, dlav0, dlav0_ida, hourglass, large_hourglass, mobilenet_v2"),
     ],
 )
 def test_an_unknown_name_is_met_with_the_nearest(name: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""Every state dict and golden network of the original systems is one that the importer knows, or waits for its task by name."""
+"""Every state dict and golden network of the original systems is one that the importer knows."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from centernet.errors import WeightsError
 from centernet.experiment import checkpoints, published
 from centernet.experiment.choice import Choice
 from centernet.experiment.origin import architecture_of, completed, network_of, origin_of
 from centernet.models.torch_names import NEVER_USED
+from centernet.weights.torch_import import plain
 
 pytestmark = pytest.mark.reference
 
-WAITING = {  # for the task of keypoint triplets
-    "keypoint_triplets/Duankaiwen_CenterNet-104",
-    "keypoint_triplets/Duankaiwen_CenterNet-52",
-    "keypoint_triplets/zzzxxxttt_large_hourglass",
-    "keypoint_triplets/zzzxxxttt_small_hourglass",
-    "keypoint_triplets/zzzxxxttt_tiny_hourglass",
-    "keypoint_triplets/zzzxxxttt_old_large_hourglass",
-    "keypoint_triplets/zzzxxxttt_old_small_hourglass",
+TRIPLETS = {
+    "104": "large_hourglass",
+    "large": "large_hourglass",
+    "52": "small_hourglass",
+    "small": "small_hourglass",
+    "tiny": "tiny_hourglass",
 }
-WAITING_GOLDENS = {"keypoint_triplets_104"}
-LARGE = ("hourglass", "152", "101", "dla", "resnext", "wide", "mobilenet", "50")
+LARGE = ("hourglass", "CenterNet", "152", "101", "dla", "resnext", "wide", "mobilenet", "50")
 DETECTORS = {"ctdet_coco": (80, (512, 512)), "ctdet_pascal": (20, (384, 384)), "multi_pose": (1, (512, 512)), "ddd": (3, (384, 1280))}
 Shapes = dict[str, tuple[int, ...]]
 
@@ -44,7 +43,7 @@ def check_import(name: str, shapes: Mapping[str, tuple[int, ...]], monkeypatch: 
     """As from a file of DataParallel, by what the file says of itself: all of the network is there, and nothing else is left over."""
     state: dict[str, Any] = {f"module.{key}": np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
     monkeypatch.setattr(checkpoints, "read_checkpoint", lambda path: state)
-    origin = origin_of(shapes, source=name)
+    origin = origin_of(plain(shapes), source=name)
     network = network_of(origin.architecture, origin.hidden_channels)
     if origin.is_backbone:
         _, report = checkpoints.import_backbone(name, network)
@@ -55,10 +54,20 @@ def check_import(name: str, shapes: Mapping[str, tuple[int, ...]], monkeypatch: 
     assert len(report.taken) + len(report.unused_plain) == len(shapes), name
 
 
-def test_only_keypoint_triplets_wait(state_dicts: dict[str, Shapes], reference: Path) -> None:
-    assert {name for name, shapes in state_dicts.items() if architecture_of(shapes) is None} == WAITING
-    goldens = json.loads((reference / "torch" / "nets_index.json").read_text())
-    assert {name for name in goldens if name.startswith("keypoint")} == WAITING_GOLDENS
+def test_every_network_is_one_that_is_built(state_dicts: dict[str, Shapes]) -> None:
+    assert [name for name, shapes in state_dicts.items() if architecture_of(plain(shapes)) is None] == []
+
+
+def test_every_detector_by_keypoint_triplets_is_known_with_its_task(state_dicts: dict[str, Shapes]) -> None:
+    found = {name: origin_of(plain(shapes), source=name) for name, shapes in state_dicts.items() if name.startswith("keypoint_triplets/")}
+    assert found
+    for name, origin in found.items():
+        assert origin.architecture == next(own for word, own in TRIPLETS.items() if word in name)
+        assert (origin.claim.task if origin.claim else None, origin.num_classes, origin.hidden_channels) == ("triplet", 80, 256)
+        description = published.describe(completed(Choice(), origin, source=name))
+        assert (description.experiment["task"]["name"], description.input_size, description.stride) == ("triplet", (511, 511), 4)
+        with pytest.raises(WeightsError, match="of task 'triplet', and task 'ctdet' was asked for"):
+            completed(Choice(task="ctdet"), origin, source=name)
 
 
 def test_every_official_detector_is_known_with_its_classes_and_input_size(state_dicts: dict[str, Shapes]) -> None:
@@ -75,7 +84,7 @@ def test_every_official_detector_is_known_with_its_classes_and_input_size(state_
 
 
 def test_small_state_dicts_are_imported_whole(state_dicts: dict[str, Shapes], monkeypatch: pytest.MonkeyPatch) -> None:
-    small = [name for name in state_dicts if name not in WAITING and not any(word in name for word in LARGE)]
+    small = [name for name in state_dicts if not any(word in name for word in LARGE)]
     assert small
     for name in small:
         check_import(name, state_dicts[name], monkeypatch)
@@ -83,7 +92,7 @@ def test_small_state_dicts_are_imported_whole(state_dicts: dict[str, Shapes], mo
 
 @pytest.mark.slow
 def test_large_state_dicts_are_imported_whole(state_dicts: dict[str, Shapes], monkeypatch: pytest.MonkeyPatch) -> None:
-    large = [name for name in state_dicts if name not in WAITING and any(word in name for word in LARGE)]
+    large = [name for name in state_dicts if any(word in name for word in LARGE)]
     assert large
     for name in large:
         check_import(name, state_dicts[name], monkeypatch)

@@ -45,7 +45,7 @@ def _row(model: Model) -> tuple[str, ...]:
         f"{model.multiply_adds / 1e9:.1f} G",
         str(model.stride),
         model.input_sizes.removeprefix("multiples of "),
-        f"{model.published.ap:.1f}" if model.published else "",
+        str(model.published or ""),
         f"{weights[0]}, ..." if len(weights) > 2 else ", ".join(weights),
         model.licence,
     )

@@ -221,7 +221,7 @@ def architecture_of(shapes: Shapes) -> str | None:
 
 def name_of(network: Network) -> str | None:
     """What `--arch` calls a network, whatever its widths; None where it has no name."""
-    parts = {"backbone": network.backbone, "neck": network.neck}
+    parts = {"backbone": network.backbone, "neck": network.neck, "head": network.head}
     model = {part: {"name": plugins.name_of(config), **configuration.to_tree(config)} for part, config in parts.items()}
     found = architectures.find(model)
     return None if found is None else found.name
@@ -238,7 +238,8 @@ def network_of(name: str, hidden_channels: int | None = None) -> Network:
 
 def _nearest(shapes: Shapes) -> str:
     """Which of the networks that are known has the largest part of its keys in a checkpoint, in a few words."""
-    known = [one for one in architectures.ARCHITECTURES.values() if one.neck["name"] in ORIGINAL_NECKS]
+    named = [one for one in architectures.ARCHITECTURES.values() if one.neck["name"] in ORIGINAL_NECKS]
+    known = [one for one in named if one.head == architectures.PLAIN_HEAD]  # the others have the same backbones, and heads do not count
     alike = [one.name for one in known if any(key.startswith(WORDS[one.backbone["name"]]) for key in shapes)]
     keys = {name: set(torch_names(network_of(name)).values()) for name in alike}
     shared = {name: len(own & set(shapes)) for name, own in keys.items()}

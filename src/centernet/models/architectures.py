@@ -2,6 +2,7 @@
 
 A name is a family and, where there is a choice, its depth: `resdcn_18`. `res_18`, `resdcn_18`, `dla_34`, `dlav0_ida_34` and
 `hourglass` are the official system's; `dlav0_34` is the predecessor's graph, not the official system's, which is `dlav0_ida_34`.
+`large_hourglass`, `small_hourglass` and `tiny_hourglass` are those of keypoint triplets (arXiv:1904.08189), with heads of their own.
 Where a backbone is put under another neck than its own, the family names the neck too: `res_fpn_18`, `mobilenet_v2_bifpn`.
 """
 
@@ -23,6 +24,9 @@ OPTIONS = ("num_layers", "size", "deformable")  # that tell one architecture fro
 ALIASES = {  # other systems' names
     **{f"resnet_{depth}": f"res_{depth}" for depth in RESNETS},
     "hourglass": "hourglass_104",
+    "keypoint_triplets_104": "large_hourglass",
+    "keypoint_triplets_52": "small_hourglass",
+    "keypoint_triplets_tiny": "tiny_hourglass",
     "resnext50_32x4d": "resnext_50",
     "resnext101_32x8d": "resnext_101",
     "wide_resnet50_2": "wide_resnet_50",
@@ -83,7 +87,7 @@ def _with_necks(family: str, backbone: str, own: Section, **settings: Any) -> li
     return [one for name, neck in necks.items() for one in _family(name, backbone, neck, **settings)]
 
 
-DECONV, DLA_UP = {"name": "deconv"}, {"name": "dla_up"}
+DECONV, DLA_UP, IDENTITY = {"name": "deconv"}, {"name": "dla_up"}, {"name": "identity"}
 ARCHITECTURES: dict[str, Architecture] = {
     one.name: one
     for one in (
@@ -93,7 +97,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         *_family("dla_plain", "dla", {**DLA_UP, "deformable": False}, hidden_channels=256, depths=(34,)),
         *_family("dlav0", "dlav0", {"name": "dlav0_up"}, hidden_channels=256, depths=(34,)),
         *_family("dlav0_ida", "dla", {"name": "dlav0_ida"}, hidden_channels=256, depths=(34,)),
-        *_family("hourglass", "hourglass", {"name": "identity"}, hidden_channels=256, depths=(104, 52)),
+        *_family("hourglass", "hourglass", IDENTITY, hidden_channels=256, depths=(104, 52)),
+        *_family("large_hourglass", "hourglass", IDENTITY, hidden_channels=256, head="triplet", num_layers=104),
+        *_family("small_hourglass", "hourglass", IDENTITY, hidden_channels=256, head="triplet", num_layers=52),
+        *_family("tiny_hourglass", "hourglass", IDENTITY, hidden_channels=256, head="triplet", num_layers=52, size="tiny"),
         *_with_necks("resnext", "resnext", DECONV, hidden_channels=64, depths=LATER_RESNETS),
         *_with_necks("wide_resnet", "wide_resnet", DECONV, hidden_channels=64, depths=LATER_RESNETS),
         *_with_necks("mobilenet_v2", "mobilenet_v2", DECONV, hidden_channels=64),

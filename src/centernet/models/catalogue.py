@@ -15,17 +15,30 @@ from typing import Any
 
 from centernet.models.architectures import ARCHITECTURES
 
-OFFICIAL, PREDECESSOR, TORCHVISION = "MIT", "Apache-2.0", "BSD-3-Clause"  # licences of the systems the weights come from
+# Licences of the systems the weights come from.
+OFFICIAL, PREDECESSOR, TORCHVISION, TRIPLETS = "MIT", "Apache-2.0", "BSD-3-Clause", "BSD-3-Clause"
 VAL2017 = "COCO val2017, single scale, own resolution (--keep_res)"  # arXiv:1904.07850, table 1, N.A.
+# The table of CenterNet-47, a re-implementation of arXiv:1904.08189, whose own table has the numbers of other trainings.
+CENTERNET_47 = "COCO val2017, trained at 511x511: plain/mirror image too/at several scales too (CenterNet-47)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """An average precision that others published, and how they measured it. ap: 0 to 100."""
+    """An average precision that others published, and how they measured it; all from 0 to 100.
+
+    flip_ap: with the mirror image too; scales_ap: and at several scales; None where the protocol is of one number. weights: with
+    which; None where those were not published.
+    """
 
     ap: float
     protocol: str
-    weights: str
+    weights: str | None
+    flip_ap: float | None = None
+    scales_ap: float | None = None
+
+    def __str__(self) -> str:
+        """The numbers."""
+        return "/".join(f"{ap:.1f}" for ap in (self.ap, self.flip_ap, self.scales_ap) if ap is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +71,16 @@ WEIGHTS: Mapping[str, tuple[str, ...]] = {  # the predecessor's, as `centernet w
     "resdcn_18": ("ctdet_coco_resdcn18", "ctdet_pascal_resdcn18_384", "ctdet_pascal_resdcn18_512"),
     "resdcn_101": ("ctdet_coco_resdcn101", "ctdet_pascal_resdcn101_384", "ctdet_pascal_resdcn101_512"),
     "hourglass_104": ("ctdet_coco_hg",),
+    "large_hourglass": ("CenterNet-104",),
+    "small_hourglass": ("CenterNet-52",),
 }
 PUBLISHED: Mapping[str, Published] = {
     "dla_34": Published(ap=37.4, protocol=VAL2017, weights="ctdet_coco_dla_2x"),
     "resdcn_18": Published(ap=28.1, protocol=VAL2017, weights="ctdet_coco_resdcn18"),
     "resdcn_101": Published(ap=34.6, protocol=VAL2017, weights="ctdet_coco_resdcn101"),
     "hourglass_104": Published(ap=40.3, protocol=VAL2017, weights="ctdet_coco_hg"),
+    "large_hourglass": Published(ap=42.9, flip_ap=45.0, scales_ap=46.9, protocol=CENTERNET_47, weights=None),
+    "small_hourglass": Published(ap=39.5, flip_ap=41.9, scales_ap=43.6, protocol=CENTERNET_47, weights=None),
 }
 TORCHVISION_NAMES = {"resnext_50": "resnext50_32x4d", "resnext_101": "resnext101_32x8d"}
 
@@ -99,13 +116,15 @@ def _backbone_weights(backbone: str) -> tuple[str, ...]:
         return ("dla34_nchw_imagenet",)
     if family == "dla":
         return ("dla34-ba72cf86.pth",)
-    if family == "hourglass":
+    if backbone.startswith("hourglass"):
         return ()
     theirs = {"resnet": f"resnet{depth}", "wide_resnet": f"wide_resnet{depth}_2"}.get(family, TORCHVISION_NAMES.get(backbone, backbone))
     return (*(["resnet18_nchw_imagenet"] if backbone == "resnet_18" else []), f"torchvision {theirs}")
 
 
 def _licence(name: str, backbone: str, *, has_weights: bool, has_backbone: bool) -> str:
+    if has_weights and ARCHITECTURES[name].head == "triplet":
+        return TRIPLETS
     if has_weights:
         return PREDECESSOR if backbone.startswith("dlav0") or name == "res_18" else OFFICIAL
     return TORCHVISION if has_backbone else ""
