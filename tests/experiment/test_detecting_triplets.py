@@ -16,7 +16,7 @@ from centernet.experiment.assembly import Assembly, assemble
 from centernet.experiment.detector import Detector, Options, detector
 from centernet.experiment.export import ExportOptions, Format, export
 from centernet.experiment.inference_graph import Machine, Runtime
-from centernet.experiment.model_files import RUNTIMES, load
+from centernet.experiment.model_files import RUNTIMES, load, protocol_of
 from centernet.experiment.parity import Evidence, check
 from centernet.experiment.schema import ExperimentConfig
 from centernet.geometry.nms import SoftNms
@@ -118,6 +118,7 @@ def test_a_file_of_raw_heads_is_given_the_mirror_image_and_one_that_decodes_is_n
     assert_same(found, make(assembly, flip_test=True).predict(image))
     decoded = export(assembly, tmp_path / "decoded.onnx", format="onnx", decode=True)
     assert_same(load(decoded, machine=machine(), options=Options(k=60)).predict(image), make(assembly).predict(image))
+    assert protocol_of(decoded)["nms"] == f"3x3 maxima in the file; then, by who reads it, {SoftNms()} among those of a class"
     with pytest.raises(ConfigError, match=r"decoded\.onnx: was exported with --decode"):
         load(decoded, machine=machine(), flip_test=True)
 

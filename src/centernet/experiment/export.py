@@ -122,7 +122,7 @@ def metadata(assembly: Assembly, options: ExportOptions) -> dict[str, str]:
     `centernet` is the whole description, and `protocol` how the file is to be used; what a program without this package needs
     of the former stands beside them: class names, stride, mean and std (of BGR pixels / 255).
     """
-    own = assembly.description
+    own, suppression = assembly.description, assembly.task.suppression
     protocol: dict[str, Any] = {
         "input": "pixels, uint8 (batch, height, width, 3), BGR" if options.decode else f"normalised BGR, float32, {own.layout.upper()}",
         "input_size": list(own.input_size),
@@ -132,7 +132,9 @@ def metadata(assembly: Assembly, options: ExportOptions) -> dict[str, str]:
         "k": options.k if options.decode else None,
         "scales": [1.0],
         "flip": False,
-        "nms": "3x3 maxima",
+        "nms": "3x3 maxima"
+        if suppression is None
+        else f"3x3 maxima in the file; then, by who reads it, {suppression} among those of a class",
         "precision": options.precision,
     }
     return {
