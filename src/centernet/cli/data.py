@@ -22,7 +22,8 @@ SHOW = """Draw the samples a training begins with, as the network sees them, and
 
   centernet data show cfg/quickstart.yaml --data_dir data/shapes -o OUT
 
-Writes OUT/samples_N.png with boxes and OUT/heatmap_N.png, as many sheets as the samples need."""
+Writes OUT/samples_N.png with boxes and OUT/heatmap_N.png, as many sheets as the samples need; a task with several heatmaps has
+sheets of each, by its name."""
 
 FORMATS = ("coco", "voc", "cvat", "yolo", "csv", "labelme")  # of `experiment.data_init`, which --help must not wait for
 
