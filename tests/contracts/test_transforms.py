@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from centernet.data.transforms import LibraryTransform, TransformConfig, build, load_library, supported
+from centernet.data.transform_library import load_library, supported
+from centernet.data.transforms import LibraryTransform, TransformConfig, build
 from centernet.errors import ConfigError
 from centernet.structures import Array, Sample
 

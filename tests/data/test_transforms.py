@@ -16,7 +16,8 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 from centernet import config as configuration
-from centernet.data.transforms import LibraryTransform, TransformConfig, build, load_library
+from centernet.data.transform_library import load_library
+from centernet.data.transforms import LibraryTransform, TransformConfig, build
 from centernet.errors import STRICT, ConfigError, DataError
 from centernet.structures import Array, Sample
 
@@ -250,7 +251,7 @@ def test_a_library_that_is_there_but_broken_is_said_with_the_reason(monkeypatch:
     def import_module(name: str) -> None:
         raise ImportError("libGL.so.1: cannot open shared object file")
 
-    monkeypatch.setattr("centernet.data.transforms.import_module", import_module)
+    monkeypatch.setattr("centernet.data.transform_library.import_module", import_module)
     with pytest.raises(ConfigError, match=r"albumentations, which cannot be imported \(libGL\.so\.1: cannot open shared object file\); "):
         load_library()
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import random
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module, metadata
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from pydantic import Field, JsonValue, ValidationError, model_serializer, model_validator
+from pydantic import Field, JsonValue, model_serializer, model_validator
 from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails
 
+from centernet.data.transform_library import LIBRARY, PATH, construct, load_library, supported, text_of
 from centernet.errors import STRICT, ConfigError, DataError, did_you_mean
 from centernet.structures import Array, Sample
 
 LOG = logging.getLogger(__name__)
-PATH = "data.augment.transforms"  # where the list is in the YAML
-LIBRARY, SINCE, BEFORE = "albumentations", (2, 0, 8), (2, 1)  # what follows is another package under another licence
-INSTALL = "run `make setup EXTRAS=augment`, or `pip install 'albumentations>=2.0.8,<2.1'`"
 LEAST_SIDE = 1.0  # pixels: a box of which less is left inside the image is dropped
 
 # Groups choose among the transforms they are given; the two others are what this module wraps the list in.
@@ -104,7 +99,7 @@ class LibraryTransform:
         try:
             return _apply(self._own.compose, sample, rng)
         except Exception as error:  # whatever the library raises
-            raise DataError(f"{sample.name}: {self._path}: {_text(error)} (image {_size(sample.image)})") from error
+            raise DataError(f"{sample.name}: {self._path}: {text_of(error)} (image {_size(sample.image)})") from error
 
 
 def build(configs: Sequence[TransformConfig], *, path: str = PATH) -> LibraryTransform:
@@ -122,28 +117,6 @@ def build(configs: Sequence[TransformConfig], *, path: str = PATH) -> LibraryTra
     for where, config in _listed(configs, path):
         _check(library, config, where)
     return LibraryTransform(configs, path)
-
-
-def supported(library: ModuleType) -> dict[str, type]:
-    """The classes whose names may be in the list; `build` refuses some of them, with the reason."""
-    base = library.BasicTransform, library.BaseCompose
-    classes = {name: value for name, value in vars(library).items() if inspect.isclass(value) and issubclass(value, base)}
-    abstract = (*base, library.DualTransform, library.ImageOnlyTransform, library.Transform3D)
-    return {name: value for name, value in classes.items() if value not in abstract}
-
-
-def load_library(path: str = PATH) -> ModuleType:
-    """Albumentations, which is imported nowhere else; ConfigError if it is not there or another version, with the cure."""
-    try:
-        found = metadata.version(LIBRARY)
-        version = tuple(int(part) for part in found.split(".") if part.isdigit())
-        if not SINCE <= version < BEFORE:
-            raise ConfigError(f"{path}: found {LIBRARY} {found}, expected 2.0.8 or a later 2.0; {INSTALL}")
-        os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # importing it asks a server for newer versions otherwise
-        return import_module(LIBRARY)
-    except ImportError as error:  # among them metadata's own
-        why = "is not installed" if isinstance(error, metadata.PackageNotFoundError) else f"cannot be imported ({_text(error)})"
-        raise ConfigError(f"{path}: needs {LIBRARY}, which {why}; {INSTALL}") from error
 
 
 def _listed(configs: Sequence[TransformConfig], path: str) -> Iterator[tuple[str, TransformConfig]]:
@@ -204,40 +177,7 @@ def _make(library: ModuleType, config: TransformConfig, where: str) -> Any:
         raise ConfigError(f"{where}.p: found {p!r}, expected a number from 0 to 1")
     if config.transforms is not None:
         arguments["transforms"] = [_make(library, member, place) for place, member in _listed(config.transforms, f"{where}.transforms")]
-    try:
-        return _strictly(kind, arguments)
-    except Exception as error:  # whatever the library raises
-        details = error.__cause__.errors() if isinstance(error.__cause__, ValidationError) else []
-        raise ConfigError("\n".join(f"{where}{line}" for line in _explain(details)) or f"{where}: {_text(error)}") from error
-
-
-def _strictly(kind: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Not strict, the library takes its defaults instead of some arguments that do not fit; a few classes are so anyway."""
-    try:
-        return kind(**arguments, strict=True)
-    except TypeError as error:
-        if "'strict'" not in str(error):
-            raise
-        return kind(**arguments)
-
-
-def _explain(mistakes: Sequence[ErrorDetails]) -> list[str]:
-    """A line for each argument; one that may be of several types has a mistake for each of them."""
-    lines: dict[str, str] = {}
-    for mistake in mistakes:
-        argument, text = (
-            "".join(f".{part}" for part in mistake["loc"][:1]),
-            mistake["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
-        )
-        if argument in lines:
-            lines[argument] += f", or {text}"
-        elif mistake["type"] == "missing":
-            lines[argument] = f"{argument}: is missing"
-        elif mistake["type"] == "value_error":
-            lines[argument] = f"{argument}: {text}" + (f", found {mistake['input']!r}" if argument else "")
-        else:
-            lines[argument] = f"{argument}: found {mistake['input']!r}, expected {text}"
-    return list(lines.values())
+    return construct(kind, arguments, where)
 
 
 def _compose(library: ModuleType, transforms: Sequence[Any]) -> Any:
@@ -291,11 +231,7 @@ def _probe(compose: Any, what: str) -> None:
         except Exception as error:  # whatever the library raises
             failure = error
     assert failure is not None
-    raise ConfigError(f"{what}: {_text(failure)}") from failure
-
-
-def _text(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    raise ConfigError(f"{what}: {text_of(failure)}") from failure
 
 
 def _size(image: Array) -> str:
