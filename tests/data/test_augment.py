@@ -42,6 +42,13 @@ def test_random_crops_have_one_of_the_eight_sizes_and_a_middle_inside_the_border
     assert (centers < [width - 128, height - 128]).all()
 
 
+def test_random_crops_of_the_inputs_size_see_an_object_at_about_its_own_size_in_any_image() -> None:
+    for image_hw in ((300, 500), (1000, 700), (40, 60)):
+        views = _views(AugmentConfig(flip=0, crop_of="input"), image_hw)
+        extents = {round(_extent(matrix, 128) / 128, 6) for matrix, _ in views}
+        assert extents == {0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3}
+
+
 @pytest.mark.parametrize(
     ("side", "expected"), [(1000, 128), (257, 128), (256, 64), (129, 64), (128, 32), (65, 32), (64, 16), (3, 1), (2, 0), (1, 0)]
 )

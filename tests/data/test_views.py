@@ -256,6 +256,25 @@ def test_batches_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     assert batches(0) == batches(2)
 
 
+def test_every_image_of_a_mosaic_is_transformed_by_itself_and_it_is_empty_only_when_all_are() -> None:
+    drawn: list[float] = []
+    taken: list[str] = []
+
+    def emptied(sample: Sample, rng: np.random.Generator) -> Sample:
+        drawn.append(rng.random())
+        return replace(sample, boxes=np.zeros((0, 4)), class_ids=np.zeros(0)) if sample.name in taken else sample
+
+    augment = replace(PLAIN, mosaic=MosaicConfig(probability=1))
+    pipeline = Pipeline(Markers(), GRID, encode, augment=augment, transform=emptied)
+    images = [2, *pipeline.partners(0, 2)]
+    assert not pipeline.item(0, 2).is_emptied
+    assert len({*drawn}) == 4
+    taken.append("2.jpg")
+    assert not pipeline.item(0, 2).is_emptied
+    taken += [f"{index}.jpg" for index in images]
+    assert pipeline.item(0, 2).is_emptied
+
+
 def test_images_of_a_mosaic_are_decoded_as_small_as_their_tiles_allow() -> None:
     asked: list[int] = []
     data = cv2.imencode(".jpg", np.full((900, 1200, 3), 90, np.uint8))[1].tobytes()

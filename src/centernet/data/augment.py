@@ -28,14 +28,17 @@ Step = tuple[Literal["brightness", "contrast", "saturation"], float]
 class AugmentConfig:
     """How far training images are varied; the defaults are the predecessor's and the paper's code's.
 
-    With `random_crop` a square of one of `crop_scales` times the longer side looks at a place that keeps `crop_border`
-    pixels from the edges; without, the middle moves by about `shift` of the longer side and the size varies by about `scale`.
-    `transforms` of the albumentations library come before all else. mosaic, mixup, erasing: not done without their sections.
+    With `random_crop` a square of one of `crop_scales` times the image's longer side looks at a place that keeps `crop_border`
+    pixels from the edges; `crop_of: input` takes the input's width instead, whatever the image's size, as CornerNet does, so that
+    objects are seen at about their own size. Without, the middle moves by about `shift` of the longer side and the size varies by
+    about `scale`. `transforms` of the albumentations library come before all else. mosaic, mixup, erasing: not done without their
+    sections.
     mirror: where the boxes of a mirrored image are, see `box_matrix`.
     """
 
     random_crop: bool = True
     crop_scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
+    crop_of: Literal["image", "input"] = "image"
     crop_border: Annotated[int, Field(ge=0)] = 128  # halved until two borders fit into the image
     shift: Amount = 0.1  # standard deviation; cut off at twice that
     scale: Jitter = 0.4  # standard deviation and cut-off
@@ -89,6 +92,7 @@ def sample_geometry(rng: Generator, image_hw: tuple[int, int], input_hw: tuple[i
     height, width = image_hw
     extent = float(max(height, width))
     if config.random_crop:
+        extent = extent if config.crop_of == "image" else float(input_hw[1])
         extent *= config.crop_scales[int(rng.integers(0, len(config.crop_scales)))]  # as `rng.choice`, which is slow
         center = _crop_center(rng, width, config.crop_border), _crop_center(rng, height, config.crop_border)
     else:
