@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +16,7 @@ import pytest
 from centernet.engine import checkpoint
 from centernet.engine.checkpoint import Checkpoint, Progress
 from centernet.engine.communicator import Single
+from centernet.engine.endings import Interrupted
 from centernet.engine.monitors import CsvFile, read_csv
 from centernet.engine.pictures import Pictures
 from centernet.engine.tensorboard import TensorBoard
@@ -69,6 +72,19 @@ def test_going_on_from_an_earlier_checkpoint_shows_every_step_once(toy: ModuleTy
     expected = read_events(tmp_path / "whole" / "board")
     assert expected["step/loss"][-1][0] == 12
     assert without_times(read_events(tmp_path / "parts" / "board")) == without_times(expected)
+
+
+def test_a_measurement_that_was_ended_and_made_again_is_shown_once(toy: ModuleType, tmp_path: Path, read_events: ReadEvents) -> None:
+    def interrupted(epoch: int) -> dict[str, float]:
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise Interrupted
+        return {"AP": 0.1 * epoch}
+
+    train(toy, tmp_path / "whole")
+    train(toy, tmp_path / "parts", metrics=interrupted)
+    train(toy, tmp_path / "parts", checkpoint.load(tmp_path / "parts"))
+    assert without_times(read_events(tmp_path / "parts" / "board")) == without_times(read_events(tmp_path / "whole" / "board"))
 
 
 def test_a_new_training_in_the_same_folder_begins_anew(toy: ModuleType, tmp_path: Path, read_events: ReadEvents) -> None:

@@ -25,6 +25,7 @@ class TensorBoard(Rows):
         super().__init__(every=every)
         self.folder = folder
         self._writer: Any = None
+        self._begun = Progress()
 
     def started(self, progress: Progress) -> None:
         """Open the file of this part of the training; OSError where that cannot be."""
@@ -32,6 +33,7 @@ class TensorBoard(Rows):
         from tensorboardX.record_writer import RecordWriter
 
         super().started(progress)
+        self._begun = progress
         self.folder.mkdir(parents=True, exist_ok=True)
         if not progress.iteration:
             for path in self.folder.glob("events.out.tfevents.*"):
@@ -45,6 +47,8 @@ class TensorBoard(Rows):
 
     def write(self, kind: str, epoch: int, numbers: Mapping[str, float]) -> None:
         """A scalar for each number."""
+        if kind == "epoch" and self._progress is self._begun:
+            return  # a measurement that a signal ended is made again: the epoch before it ended in an earlier file
         self._summarise(*({"tag": f"{kind}/{name}", "simple_value": value} for name, value in numbers.items()))
 
     def pictured(self, epoch: int, png: bytes) -> None:
