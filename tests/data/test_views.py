@@ -167,6 +167,17 @@ def test_a_hole_may_be_where_the_image_has_ended() -> None:
     assert (image.max(axis=(1, 2)) > 0).sum() > 75
 
 
+def test_the_mean_colour_is_nothing_to_the_network() -> None:
+    class Coloured(Markers):
+        normalization: ClassVar = Normalization((0.2, 0.4, 0.6), (1, 1, 1))
+
+    erasing = ErasingConfig(probability=1, area=(0.1, 0.2), fill="mean")
+    plain, holed = (seen(replace(PLAIN, erasing=each), 0, 1, dataset=Coloured())[1] for each in (None, erasing))
+    changed = np.abs(plain - holed).max(axis=2) > 0.01
+    assert 0.09 < changed.mean() < 0.21
+    assert np.abs(holed[changed]).max() < 0.003
+
+
 @pytest.mark.parametrize("color_on", ["host", "device"])
 def test_a_sample_written_in_place_equals_one_on_its_own_and_colours_on_the_device_are_the_same(color_on: Any) -> None:
     encoder = partial(encode_centers, num_classes=3, max_objects=32, radius=gaussian_radius, min_overlap=0.7)
@@ -231,8 +242,13 @@ def test_a_sample_that_fails_without_a_file_to_blame_is_tried_alone_so_that_only
     augment = replace(PLAIN, mosaic=MosaicConfig(probability=1))
     encoder = partial(encode_centers, num_classes=3, max_objects=32, radius=gaussian_radius, min_overlap=0.7)
     pipeline = Pipeline(Markers(deadly=(4,)), GRID, encoder, augment=augment)
+    reads = []
     with Loader(pipeline, global_batch=3, on_bad="skip") as loader:
-        names = [name for epoch in range(3) for batch in loader.epoch(epoch) for name in batch.names]
+        names = []
+        for epoch in range(3):
+            names += [name for batch in loader.epoch(epoch) for name in batch.names]
+            reads.append(pipeline.dataset.was_read.count(4))
+    assert reads[0] == reads[2] > 0, "what is known to be lost is not tried again, not even beside others"
     assert {*loader.bad_images} == {4}
     assert sorted({*names}) == [f"{index}.jpg" for index in range(9) if index != 4]
     number = next(index for index in range(9) if index != 4 and 4 in pipeline.partners(0, index))

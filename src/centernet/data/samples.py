@@ -111,8 +111,9 @@ def _sendable(error: Exception, name: str) -> CenterNetError:
 
 
 class Lost:
-    """The samples that cannot be made, and what takes their places. One that has others beside it is tried alone first.
+    """The samples that cannot be made, and what takes their places.
 
+    One with other images beside it is tried alone before it is lost, and made alone where one of those is known to be lost.
     An error that is not meant for the user, a worker that died and one that hung are not the source's business as a broken file
     is, so it is decided here whether the run ends.
     """
@@ -129,8 +130,13 @@ class Lost:
         count = len(self._source)
         for first in range(count):
             if (index + first) % count not in self._reasons:
-                return Task(slot, position, epoch, index, first, is_alone=first > 0 or (epoch, index) in self._alone)
+                return Task(slot, position, epoch, index, first, is_alone=first > 0 or self._is_alone(epoch, index))
         raise LoaderError(f"none of the {count} samples can be made; for example {self._reasons[index]}")
+
+    def _is_alone(self, epoch: int, index: int) -> bool:
+        if (epoch, index) in self._alone:
+            return True
+        return bool(self._reasons) and not self._reasons.keys().isdisjoint(self._source.partners(epoch, index))
 
     def judged(self, task: Task, outcome: Outcome) -> Outcome | None:
         """The outcome with all that was passed over, or None if the task is to be given out again; LoaderError after too many."""
