@@ -176,7 +176,7 @@ def completed(choice: Choice, origin: Origin, *, source: str | Path) -> Choice:
 def check_task(choice: Choice, origin: Origin, *, source: str | Path) -> None:
     """WeightsError where another task was typed than that whose heads a checkpoint has."""
     if choice.task is not None and origin.claim is not None and origin.claim.task != choice.task:
-        raise WeightsError(f"{source}: is {origin}, of task '{origin.claim.task}', and task '{choice.task}' was asked for")
+        raise WeightsError(f"task '{choice.task}' was asked for, but {source} is for task '{origin.claim.task}': it is {origin}")
 
 
 def with_its_network(choice: Choice, path: str | Path) -> Choice:
