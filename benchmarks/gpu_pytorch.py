@@ -1,19 +1,23 @@
 """ResNet-18 and DLAv0-34 CenterNet in PyTorch, as fast as PyTorch trains them: what `make gpu-speed` measures itself against.
 
-For another interpreter, which needs PyTorch and nothing else: `answer` prints a line of JSON for one measurement. Networks, losses and
+For another interpreter, which needs PyTorch and nothing else: `answer` prints a line of JSON for each measurement. Networks, losses and
 solver are ours, layer by layer; autocast, channels_last and cudnn.benchmark are on where they make it faster.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gpu_search import next_batch
 
 HEADS = {"heatmap": 80, "offset": 2, "size": 2}
 OBJECTS = 128
@@ -227,7 +231,7 @@ def measure(*, network: str, mode: str, half: bool, batch: int, side: int, steps
 
     run = train if mode == "train" else infer
     model.train(mode == "train")
-    for _ in range(min(5, steps)):
+    for _ in range(min(5, steps) if steps > 2 else 1):
         run()
     started = perf_counter()
     for _ in range(steps):
@@ -237,6 +241,35 @@ def measure(*, network: str, mode: str, half: bool, batch: int, side: int, steps
     return {"images_per_second": speed, "memory": memory, "version": torch.__version__}
 
 
+def fresh(case: dict[str, Any]) -> None:
+    """Give back what the last measurement took."""
+    gc.collect()
+    if case["device"] == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def searched(case: dict[str, Any], *, most: int, seconds: float) -> Iterator[dict[str, Any]]:
+    """The measurement with larger and larger batches, as long as they fit and there is time for another."""
+    tried: dict[int, bool] = {}
+    began, took = perf_counter(), 0.0
+    while (batch := next_batch(tried, first=case["batch"], most=most)) is not None and perf_counter() - began + 2 * took < seconds:
+        fresh(case)
+        one = perf_counter()
+        try:
+            answer = measure(**{**case, "batch": batch})
+        except RuntimeError as error:  # cuDNN's of memory has no class of its own
+            print(f"batch {batch}: {error}", file=sys.stderr)
+            answer = {}
+        tried[batch] = bool(answer)
+        took = perf_counter() - one
+        yield {**answer, "batch": batch, "fits": tried[batch]}
+
+
 def answer() -> None:
-    """Measure what the last argument asks for, as JSON, and print what came out."""
-    print(json.dumps(measure(**json.loads(sys.argv[-1]))))
+    """Measure what the last argument asks for, a JSON list of cases, and print what came out, each on a line."""
+    for case in json.loads(sys.argv[-1]):
+        search = case.pop("search", None)
+        fresh(case)
+        for found in searched(case, **search) if search else [measure(**case)]:
+            print(json.dumps(found), flush=True)

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import nnabla as nn
 
-from centernet.engine.communicator import Single
 from centernet.engine.context import resolve
-from centernet.engine.precision import LossScaler
-from centernet.engine.schedule import learning_rate
-from centernet.engine.solver import Solver
-from centernet.engine.step import StepReport, TrainStep
-from centernet.engine.trainer import Trainer
 from centernet.experiment import batches, choice
-from centernet.experiment.assembly import Assembly, assemble
+from centernet.experiment.assembly import Assembly
 from centernet.inference.session import NnablaSession
 from centernet.structures import Detections
+from gpu_files import Watch, trained
 from gpu_parts import Settings
 from report import ROOT
 
 STEPS = 2000
-
-
-class Watch:
-    """A monitor that counts steps, skipped ones, and those of the others whose loss is not finite."""
-
-    def __init__(self) -> None:
-        self.steps = self.skipped = self.bad = 0
-
-    def stepped(self, progress: object, report: StepReport, **_: object) -> None:
-        self.steps += 1
-        self.skipped += report.is_skipped
-        self.bad += not report.is_skipped and not math.isfinite(report.total)
-
-    def started(self, *_: object, **__: object) -> None:
-        """Nothing to count, and so do the others below."""
-
-    epoch_ended = validated = ended = started
+MOST = 20  # objects in an image
 
 
 def shapes_experiment(folder: Path, settings: Settings, *, half: bool) -> Any:
@@ -64,41 +42,12 @@ def shapes_experiment(folder: Path, settings: Settings, *, half: bool) -> Any:
     return choice.experiment(choice.Choice(yaml=ROOT / "cfg" / "quickstart.yaml", keys=keys))
 
 
-def train_shapes(folder: Path, settings: Settings, *, half: bool) -> tuple[Watch, float]:
+def train_shapes(settings: Settings, *, half: bool) -> tuple[Watch, float]:
     """What happened in training, and AP of what came out, computed in the same type."""
-    config = shapes_experiment(folder, settings, half=half)
-    training, validation = batches.open_splits(config.data)
-    assembly = assemble(config, training.classes, training.normalization)
+    config, watch = shapes_experiment(settings.folder, settings, half=half), Watch()
     device = resolve(settings.device, type_config="half" if half else "float")
-    data = batches.load(config, assembly, training, validation, Single(), on_gpu=device.is_gpu)
-    watch, length = Watch(), data.train_loader.batches_per_epoch
-    with nn.context_scope(device.context), assembly.network.parameter_scope():
-        assembly.network.parameters()
-        step = TrainStep(
-            lambda inputs: assembly.losses(inputs, training=True),
-            loss_weights=assembly.task.loss_weights,
-            solver=Solver(config.train.solver),
-            scaler=LossScaler(config.train.precision.loss_scaling),
-            communicator=Single(),
-            counts=assembly.task.counts,
-        )
-        schedule, epochs = config.train.schedule, config.train.epochs
-        trainer = Trainer(
-            step=step,
-            loader=data.train_loader,
-            learning_rate=lambda epoch, batch: learning_rate(
-                schedule, epoch=epoch, batch=batch, batches_per_epoch=length, num_epochs=epochs
-            ),
-            num_epochs=epochs,
-            communicator=Single(),
-            monitors=[watch],
-        )
-        try:
-            trainer.fit()
-            precision = average_precision(assembly, data, device.context)
-        finally:
-            data.close()
-    return watch, precision
+    with trained(config, batches.open_splits(config.data), device=device, watch=watch) as (assembly, data):
+        return watch, average_precision(assembly, data, device.context)
 
 
 def average_precision(assembly: Assembly, data: batches.Data, context: nn.Context) -> float:
@@ -108,12 +57,12 @@ def average_precision(assembly: Assembly, data: batches.Data, context: nn.Contex
     metric = assembly.task.metric(dataset.annotations, protocol="coco", classes=dataset.classes)
 
     def decoded(image: nn.Variable) -> dict[str, nn.Variable]:
-        return dict(assembly.task.decode_graph(network(image)[-1], k=20, stride=network.stride, layout=network.layout))
+        return dict(assembly.task.decode_graph(network(image)[-1], k=MOST, grid=grid, layout=network.layout))
 
     session = NnablaSession(decoded, context=context)
     first = 0
     for batch in data.validation_loader.epoch(0):
-        found = assembly.task.read_decoded(session.run(batch.arrays["image"]))
+        found = assembly.task.read_decoded(session.run(batch.arrays["image"]), k=MOST)
         for index, detections in enumerate(found, first):
             factor = dataset.sample(index).image.shape[0] / grid.height
             metric.update(index, Detections(detections.boxes * factor, detections.scores, detections.class_ids))

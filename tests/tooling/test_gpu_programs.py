@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -34,9 +35,11 @@ def failing(settings):
     raise RuntimeError("error in cudnn\\nno kernel image")
 
 def dying(settings):
+    yield Row(what="before", value=2.0, unit="GB")
     os._exit(139)
 
 def slow(settings):
+    yield Row(what="in time", value=1.0, unit="GB", aim=0.5)
     time.sleep(1000)
 
 def skipped(settings):
@@ -57,7 +60,7 @@ def run(script: Path, *words: object, **environment: str) -> subprocess.Complete
     """A program in this interpreter, which sees no GPU unless the machine has one."""
     path = os.pathsep.join([str(ROOT / "src"), str(BENCHMARKS)])
     command = [sys.executable, str(script), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, "PYTHONPATH": path, **environment})
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, env={**os.environ, "PYTHONPATH": path, **environment})
 
 
 def results(folder: Path, name: str) -> dict[str, dict[str, Any]]:
@@ -83,6 +86,7 @@ def test_a_part_that_goes_wrong_hides_none_of_the_others(tmp_path: Path) -> None
         "summary": "ok",
     }
     assert found["dying"]["reason"].startswith("exit code 139")
+    assert [row["what"] for name in ("dying", "slow") for row in found[name]["rows"]] == ["before", "in time"]
     assert found["failing"]["reason"] == "RuntimeError: no kernel image"
     assert found["skipped"]["reason"] == "no PyTorch"
     assert found["told"]["rows"][0]["value"] == 3.0
@@ -91,7 +95,19 @@ def test_a_part_that_goes_wrong_hides_none_of_the_others(tmp_path: Path) -> None
     assert "| good | speed | 9 images/s | >= 8 | ok |" in table
     assert "| missed | error | nan relative | <= 0.001 | MISSED |" in table
     assert "| failing | RuntimeError: no kernel image | | | failed |" in table
+    assert "| slow | not done after 6 s | | | too slow |\n| slow | in time | 1 GB | <= 0.5 | MISSED |" in table
     assert "| summary | twice | 18 images/s |  |  |" in table
+
+
+@pytest.mark.slow
+def test_a_quick_run_misses_no_aim(tmp_path: Path) -> None:
+    script = tmp_path / "made_up.py"
+    script.write_text(MADE_UP.format(benchmarks=str(BENCHMARKS)))
+    ended = run(script, "--device", "cpu", "--quick", "--output", tmp_path, "--only", "missed,good")
+    assert ended.returncode == 0, ended.stderr
+    assert "these numbers mean nothing" in ended.stdout
+    assert "MISSED" not in ended.stdout
+    assert [row["ok"] for row in results(tmp_path, "made_up")["good"]["rows"]] == [None, None]
 
 
 @pytest.mark.slow
@@ -125,8 +141,60 @@ def test_golden_files_that_are_not_there_are_no_success(tmp_path: Path) -> None:
     ended = run(*words, CENTERNET_REFERENCE=str(tmp_path / "nowhere"))
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "FAILED: 2 of 2 parts did not run, so nothing is known of them: golden-outputs (no " in ended.stdout
-    assert "11_network_forward.npz: set CENTERNET_REFERENCE); golden-training (no " in ended.stdout
+    assert "rule.json: copy the reference folder to this machine and name it in CENTERNET_REFERENCE; what is compared with" in ended.stdout
     assert run(*words, "--quick", CENTERNET_REFERENCE=str(tmp_path / "nowhere")).returncode == 0
+
+
+@pytest.mark.slow
+def test_golden_files_are_found_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Path(os.environ.get("CENTERNET_REFERENCE") or ROOT.parent / "shared" / "reference") / "nnabla"
+    if not (there / "12_train_steps.npz").exists():
+        pytest.skip(f"no {there}")
+    (tmp_path / ".gpu" / "reference").mkdir(parents=True)
+    (tmp_path / ".gpu" / "reference" / "nnabla").symlink_to(there)
+    monkeypatch.chdir(tmp_path)
+    words = (BENCHMARKS / "gpu_correct.py", "--device", "cpu", "--quick", "--output", tmp_path, "--only", "golden-training")
+    ended = run(*words, CENTERNET_REFERENCE=".gpu/reference")
+    assert results(tmp_path, "gpu_correct")["golden-training"]["status"] == "ok", ended.stdout
+    rows = results(tmp_path, "gpu_correct")["golden-training"]["rows"]
+    assert all(row["value"] <= row["aim"] for row in rows), rows
+
+
+def largest_found(fitting: int, *, first: int, most: int) -> tuple[int, list[int]]:
+    """What the search ends with where batches of up to `fitting` fit, and what it tried."""
+    tried: dict[int, bool] = {}
+    while (size := gpu_search().next_batch(tried, first=first, most=most)) is not None:
+        tried[size] = size <= fitting
+    return max((size for size, fits in tried.items() if fits), default=0), list(tried)
+
+
+def gpu_search() -> Any:
+    spec = importlib.util.spec_from_file_location("gpu_search", BENCHMARKS / "gpu_search.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("fitting", [1, 5, 31, 32, 100, 447, 448, 1000])
+def test_the_largest_batch_is_found_to_an_eighth(fitting: int) -> None:
+    found, tried = largest_found(fitting, first=32, most=4096)
+    assert found <= fitting < found * 9 / 8 + 1
+    assert len(tried) <= 10
+
+
+def test_the_search_doubles_halves_and_ends() -> None:
+    assert largest_found(447, first=32, most=4096) == (416, [32, 64, 128, 256, 512, 384, 448, 416])
+    assert largest_found(10**6, first=32, most=128) == (128, [32, 64, 128])
+    assert largest_found(0, first=4, most=128) == (0, [4, 2, 1])
+
+
+def test_what_is_said_of_the_largest_batch_is_what_is_known() -> None:
+    found = gpu_search().found
+    assert found({32: True, 64: False}, most=128) == "images; 64 do not fit"
+    assert found({32: True, 64: True, 128: True}, most=128) == "images, the most that is tried"
+    assert found({32: True}, most=128) == "images; no time for more"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -139,13 +207,20 @@ def test_without_a_gpu_the_programs_say_so_and_succeed(program: str, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize(
     ("program", "parts"),
     [
         ("gpu_correct.py", ("half", "cpu", "shapes-half", "shapes-float")),
         (
             "gpu_speed.py",
-            ("train-half-resnet_18", "train-float32-dlav0_34", "real-input", "detect-half-resnet_18", "largest-float32-resnet_18"),
+            (
+                "train-half-resnet_18",
+                "train-float32-dlav0_34",
+                "files-float32-dlav0_34",
+                "detect-float32-resnet_18",
+                "largest-float32-resnet_18",
+            ),
         ),
     ],
 )
