@@ -16,32 +16,36 @@ from centernet.structures import ClassTable, Normalization
 
 CFG = Path(__file__).resolve().parents[2] / "cfg"
 FILES = sorted(path for path in CFG.glob("*.yaml") if path.stem != "quickstart")
+TRIPLETS = {"large_hourglass": "hourglass_104_coco_triplet", "small_hourglass": "hourglass_52_coco_triplet"}
 VARIANTS = {"2x": None, "512": (512, 512)}  # of a published network: trained longer, or at another input size
 
 
 def words_of(path: Path) -> tuple[str, str, tuple[int, int] | None, str]:
-    """(architecture, data, input size where the name says it, precision) as a file's name says them."""
-    arch, dataset, variant, precision = re.fullmatch(r"(.+)_(coco|pascal)(?:_(2x|512))?_(fp|mp)", path.stem).groups()  # type: ignore[union-attr]
-    return arch, dataset, VARIANTS.get(variant), precision
+    """(architecture, data, input size where the name says it, precision or task) as a file's name says them."""
+    arch, dataset, variant, last = re.fullmatch(r"(.+)_(coco|pascal)(?:_(2x|512))?_(fp|mp|triplet)", path.stem).groups()  # type: ignore[union-attr]
+    return arch, dataset, VARIANTS.get(variant), last
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_configuration_builds_the_network_it_is_called_by(path: Path) -> None:
-    arch, dataset, _, precision = words_of(path)
-    found = experiment(Choice(yaml=path, words={"arch": arch, "dataset": dataset, "mixed_precision": precision == "mp"}))
+    arch, dataset, _, last = words_of(path)
+    found = experiment(Choice(yaml=path, words={"arch": arch, "dataset": dataset, "mixed_precision": last == "mp"}))
     assembly = assemble(found, ClassTable(tuple("abc")), Normalization((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
     assert assembly.network.parameter_shapes()
     assert assembly.description.input_size == found.data.input_size
     one = architectures.get(arch)
-    assert architectures.find(config.to_tree(found)["model"]) is one
+    named = architectures.find(config.to_tree(found)["model"])
+    assert named is not None
+    assert named is one or (last == "triplet" and (named.backbone, named.neck) == (one.backbone, one.neck))
     assert found.model.head.hidden_channels == one.hidden_channels
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_configuration_says_what_its_words_mean(path: Path) -> None:
     """But for what a file has to decide: where backbones lie, and its batch and rate."""
-    arch, dataset, input_size, _ = words_of(path)
-    typed, written = experiment(Choice(words={"arch": arch, "dataset": dataset}, input_size=input_size)), experiment(Choice(yaml=path))
+    arch, dataset, input_size, last = words_of(path)
+    choice = Choice(task=last if last == "triplet" else None, words={"arch": arch, "dataset": dataset}, input_size=input_size)
+    typed, written = experiment(choice), experiment(Choice(yaml=path))
     assert (written.task, written.data) == (typed.task, typed.data)
     assert (written.model.backbone, written.model.neck, written.model.head) == (typed.model.backbone, typed.model.neck, typed.model.head)
     assert written.train.schedule.kind == typed.train.schedule.kind == ("cosine" if family.is_predecessors_word(arch) else "step")
@@ -61,7 +65,8 @@ def test_every_file_says_which_ap_to_expect_and_the_table_says_the_same() -> Non
 
 def test_the_aps_are_those_that_the_catalogue_of_networks_has() -> None:
     for name, published in catalogue.PUBLISHED.items():
-        stem = next(stem for stem in (f"{name}_coco_2x_fp", f"{name}_coco_fp") if (CFG / f"{stem}.yaml").exists())
+        stems = (TRIPLETS.get(name, ""), f"{name}_coco_2x_fp", f"{name}_coco_fp")
+        stem = next(stem for stem in stems if (CFG / f"{stem}.yaml").exists())
         text = (CFG / f"{stem}.yaml").read_text()
-        assert published.weights in text
-        assert f" {published.ap}" in text
+        assert published.weights is None or published.weights in text
+        assert all(f" {ap}" in text for ap in (published.ap, published.flip_ap, published.scales_ap) if ap is not None)

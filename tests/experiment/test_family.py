@@ -32,6 +32,7 @@ LATER = (  # networks that the predecessor does not have, trained as the officia
     *("resdcn_18_coco_fp", "resdcn_101_coco_fp", "res_101_coco_fp", "dla_34_coco_fp", "dla_34_coco_2x_fp"),
     *(f"{name}_pascal_{size}" for name in ("resdcn_18", "resdcn_101", "dla_34") for size in ("fp", "512_fp")),
     *("hourglass_104_coco_fp", "resnext_50_coco_fp", "res_fpn_50_coco_fp", "mobilenet_v3_large_bifpn_coco_fp"),
+    *("hourglass_52_coco_triplet", "hourglass_104_coco_triplet"),
 )
 
 

@@ -7,7 +7,10 @@ from typing import Any
 
 DETECTS_BY = "keypoint triplets, which has heads tl_heats, br_heats, ct_heats, tl_tags, br_tags, tl_regrs, br_regrs and ct_regrs"
 # What published experiments fix besides data set and architecture, as sections of a YAML file.
-PUBLISHED: Mapping[str, Any] = {"data": {"input_size": [511, 511]}, "model": {"head": {"name": "triplet"}}}
+PUBLISHED: Mapping[str, Any] = {
+    "data": {"input_size": [511, 511], "augment": {"crop_of": "input"}},
+    "model": {"head": {"name": "triplet"}},
+}
 
 
 def read_heads(channels: Mapping[str, int]) -> tuple[int, dict[str, Any]] | None:
