@@ -2,14 +2,13 @@
 
     python benchmarks/triplet_decode.py      claims: at least 100 images/s, and 5 times the loops
 
-Maps of 128x128, 80 classes, 70 cells of each heatmap, soft-NMS included: noise with 30 objects in it. The loops compare all cells
-with their neighbourhoods at once, and then go from pair to pair and from centre to centre. CPU time, so that other work on the
-machine matters little.
+Maps of 128x128, 80 classes, 70 cells of each heatmap, soft-NMS that moves corners included: noise with 30 objects in it. The
+loops compare all cells with their neighbourhoods at once, and then go from pair to pair and from centre to centre. CPU time, so
+that other work on the machine matters little.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Mapping
 from statistics import median
@@ -52,7 +51,7 @@ def head_maps(seed: int) -> dict[str, Array]:
 
 
 def finished(found: Detections) -> Detections:
-    return merge_scales([found], limit=KEPT, soft_nms=SoftNms())
+    return merge_scales([found], limit=KEPT, soft_nms=SoftNms(), corner_power=10.0)
 
 
 def product(maps: Mapping[str, Array]) -> Detections:
@@ -86,9 +85,9 @@ def loops(maps: Mapping[str, Array]) -> Detections:
             box = (left * pixels, top * pixels, right * pixels, bottom * pixels)
             center = first_inside(box, class_id, centers, pixels)
             if center is not None:
-                found.append((*box, (score + other_score + center) / 3, class_id))
-    table = np.array(sorted(found, key=lambda row: -row[4])).reshape(-1, 6)
-    return finished(Detections(table[:, :4], table[:, 4], table[:, 5].astype(int)))
+                found.append((*box, (score + other_score + center) / 3, class_id, score, other_score))
+    table = np.array(sorted(found, key=lambda row: -row[4])).reshape(-1, 8)
+    return finished(Detections(table[:, :4], table[:, 4], table[:, 5].astype(int), corner_scores=table[:, 6:]))
 
 
 def first_inside(box: tuple[float, ...], class_id: int, centers: list[Keypoint], pixels: float) -> float | None:
@@ -118,7 +117,7 @@ def main() -> int:
     images = [head_maps(seed) for seed in range(IMAGES)]
     for maps in images:
         found, expected = product(maps), loops(maps)
-        if len(found) != len(expected) or not math.isclose(found.scores.sum(), expected.scores.sum(), rel_tol=1e-5):
+        if len(found) != len(expected) or not np.allclose(found.boxes, expected.boxes, atol=1e-2):
             raise SystemExit("the two do not find the same objects")
     measures = {"decode_triplets": images_per_second(product, images), "loops": images_per_second(loops, images)}
     values = interleaved(measures, rounds=ROUNDS, unit="images/s")

@@ -136,17 +136,21 @@ class Detections:
 
     boxes: (n, 4) float32 xyxy in pixels of the image the detector was given. scores: (n,) float32 in [0, 1].
     class_ids: (n,) int64. class_names: the whole table where it is known, so that `for d in detections` can say names.
+    corner_scores: (n, 2) float32, how far each box's top left and its bottom right corner can be trusted, where that is known.
     """
 
     boxes: Array
     scores: Array
     class_ids: Array
     class_names: tuple[str, ...] = ()
+    corner_scores: Array | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", _shaped("boxes", self.boxes, (None, 4), np.float32))
         object.__setattr__(self, "scores", _shaped("scores", self.scores, (len(self.boxes),), np.float32))
         object.__setattr__(self, "class_ids", _shaped("class_ids", self.class_ids, (len(self.boxes),), np.int64))
+        if self.corner_scores is not None:
+            object.__setattr__(self, "corner_scores", _shaped("corner_scores", self.corner_scores, (len(self.boxes), 2), np.float32))
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -158,7 +162,8 @@ class Detections:
 
     def select(self, keep: Array) -> Detections:
         """Those where `keep` (a boolean mask, or indices in a new order) says so."""
-        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], class_ids=self.class_ids[keep])
+        trust = None if self.corner_scores is None else self.corner_scores[keep]
+        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], class_ids=self.class_ids[keep], corner_scores=trust)
 
     def above(self, threshold: float) -> Detections:
         """Those with a score of at least `threshold`."""

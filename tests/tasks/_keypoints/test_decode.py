@@ -91,6 +91,19 @@ def test_the_reference_merge_keeps_the_duplicates_of_the_official_code() -> None
     np.testing.assert_allclose(stale.scores, [0.9, 0.7, 0.7], rtol=1e-6)
 
 
+def test_corners_move_to_the_mean_of_those_a_box_suppresses_where_they_are_trusted() -> None:
+    boxes, trust = np.array([[0, 0, 10, 10], [2, 2, 10, 10], [50, 50, 60, 60]], float), np.array([[1, 1], [3, 1], [1, 1]])
+    parts = [Detections(boxes[:1], [0.9], [0], corner_scores=trust[:1]), Detections(boxes[1:], [0.6, 0.5], [0, 0], corner_scores=trust[1:])]
+    overlap = 64 / 100
+    weight = 3 * (1 - np.exp(-(overlap**2) / 0.5)) ** 2
+    merged = merge_scales(parts, limit=10, soft_nms=SoftNms(), corner_power=2.0)
+    np.testing.assert_allclose(merged.boxes[0], [2 * weight / (1 + weight)] * 2 + [10, 10], rtol=1e-5)
+    np.testing.assert_allclose(merged.boxes[1:], [boxes[2], boxes[1]])
+    assert merge_scales(parts, limit=10, soft_nms=SoftNms()).boxes[0].tolist() == boxes[0].tolist()
+    reference = merge_scales(parts, limit=10, soft_nms=SoftNms(), as_reference=True, corner_power=2.0)
+    assert 0.2 < reference.boxes[0, 0] < 2
+
+
 def test_nothing_found_is_suppressed_to_nothing() -> None:
     assert len(merge_scales([detections([]), detections([])], limit=5, soft_nms=SoftNms())) == 0
 

@@ -94,6 +94,7 @@ def test_an_object_is_two_corners_and_a_centre() -> None:
     np.testing.assert_allclose(found.boxes, [[2.5 * 4, 3.25 * 63 / 16, 12.5 * 4, 9.25 * 63 / 16]])
     np.testing.assert_allclose(found.scores, [(1 / (1 + np.exp(-1)) + 1 / (1 + np.exp(-2)) + 1 / (1 + np.exp(-3))) / 3], rtol=1e-6)
     assert found.class_ids.tolist() == [1]
+    np.testing.assert_allclose(found.corner_scores, [[1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -192,5 +193,5 @@ def test_the_inputs_are_not_modified() -> None:
 
 def test_what_scored_nothing_is_not_read() -> None:
     arrays = {"boxes": np.ones((1, 3, 4)), "scores": np.array([[0.5, 0.25, 0]]), "class_ids": np.full((1, 3), 1.9999999)}
-    (found,) = read_decoded(arrays)
+    (found,) = read_decoded({**arrays, "corner_scores": np.ones((1, 3, 2))})
     assert (found.scores.tolist(), found.class_ids.tolist()) == ([0.5, 0.25], [2, 2])

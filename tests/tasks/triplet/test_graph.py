@@ -36,6 +36,7 @@ def assert_same(found: list[Detections], expected: list[Detections]) -> None:
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
         np.testing.assert_array_equal(one.class_ids, other.class_ids)
+        np.testing.assert_allclose(one.corner_scores, other.corner_scores, atol=1e-6)
 
 
 @pytest.mark.parametrize("flipped", [False, True])
@@ -44,7 +45,8 @@ def test_the_graph_equals_the_arrays(grid: Grid, flipped: bool) -> None:
     maps = maps_of(2, cells=grid.cells)
     graph = graph_of({name: nn.Variable.from_numpy_array(array) for name, array in maps.items()}, grid=grid, flipped=flipped)
     n, images = (2 * 900, 1) if flipped else (900, 2)
-    assert {name: v.shape for name, v in graph.items()} == {"boxes": (images, n, 4), "scores": (images, n), "class_ids": (images, n)}
+    shapes = {"boxes": (images, n, 4), "scores": (images, n), "class_ids": (images, n), "corner_scores": (images, n, 2)}
+    assert {name: variable.shape for name, variable in graph.items()} == shapes
     nn.forward_all(list(graph.values()))
     assert (np.diff(graph["scores"].d, axis=1) <= 0).all()
     found = read_decoded({name: variable.d for name, variable in graph.items()})

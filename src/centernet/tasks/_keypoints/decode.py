@@ -67,7 +67,14 @@ def sigmoid(logits: Array) -> Array:
     return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small))
 
 
-def merge_scales(parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False) -> Detections:
+def merge_scales(
+    parts: Sequence[Detections],
+    *,
+    limit: int,
+    soft_nms: SoftNms | None = None,
+    as_reference: bool = False,
+    corner_power: float | None = None,
+) -> Detections:
     """One image's detections at one or several test scales, boxes in the same pixels, as one list, best first.
 
     If there are more than `limit`, those with at least the score of the limit-th stay: equal scores may exceed the limit, as
@@ -76,20 +83,24 @@ def merge_scales(parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms |
     Args:
         soft_nms: suppress among the detections of each class; None: nothing is suppressed, as in the predecessor.
         as_reference: suppress as the official code does, with its faults: discarded boxes come back as duplicates of others.
+        corner_power: move each box's corners to the mean of those it suppresses, as `geometry.nms.soft_nms` does with this power,
+            where the parts have `corner_scores`. None: boxes stay as they are.
 
     Raises:
         ValueError: no parts, or limit below 1.
     """
     if not parts or limit < 1:
         raise ValueError(f"{len(parts)} parts and limit {limit}, expected at least 1 of both")
+    trust = [part.corner_scores for part in parts if part.corner_scores is not None]
     merged = Detections(
         np.concatenate([part.boxes for part in parts]),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.class_ids for part in parts]),
         parts[0].class_names,
+        corner_scores=np.concatenate(trust) if corner_power is not None and len(trust) == len(parts) else None,
     )
     if soft_nms is not None and len(merged):
-        merged = _suppress(merged, soft_nms, as_reference=as_reference)
+        merged = _suppress(merged, soft_nms, as_reference=as_reference, power=corner_power or 0.0)
     if len(merged) > limit:
         merged = merged.above(np.partition(merged.scores, -limit)[-limit])
     return merged.select(np.argsort(-merged.scores, kind="stable"))
@@ -105,18 +116,20 @@ def _highest_around(flat: Array, cells: Array, rows: int, columns: int) -> Array
     return highest
 
 
-def _suppress(detections: Detections, settings: SoftNms, *, as_reference: bool) -> Detections:
-    """Soft-NMS among the detections of each class."""
+def _suppress(detections: Detections, settings: SoftNms, *, as_reference: bool, power: float) -> Detections:
+    """Soft-NMS among the detections of each class; where they have scores of corners, these are moved."""
     boxes, scores, class_ids = [], [], []
     for class_id in np.unique(detections.class_ids):
         own = detections.select(np.flatnonzero(detections.class_ids == class_id))
+        trust = own.corner_scores
         if as_reference:
-            rows, _ = soft_nms_reference(np.column_stack([own.boxes, own.scores]), settings)
+            columns = [own.boxes, own.scores] if trust is None else [own.boxes, own.scores, trust]
+            rows, _ = soft_nms_reference(np.column_stack(columns), settings, power=None if trust is None else power)
             boxes.append(rows[:, :4])
             scores.append(rows[:, 4])
         else:
-            left = apply_soft_nms(own.boxes, own.scores, settings)
-            boxes.append(own.boxes[left.kept])
+            left = apply_soft_nms(own.boxes, own.scores, settings, corner_scores=trust, power=power)
+            boxes.append(left.boxes)
             scores.append(left.scores)
         class_ids.append(np.full(len(scores[-1]), class_id))
     return Detections(np.concatenate(boxes), np.concatenate(scores), np.concatenate(class_ids), detections.class_names)

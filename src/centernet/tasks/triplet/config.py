@@ -21,7 +21,9 @@ class Config:
     reaches: 'cornernet_fixed' as the weights with the published numbers were trained, 'cornernet' the original's root of the same
     equation. min_overlap: the IoU a box keeps when its corners move by the radius.
     corners: so many of the best cells of each heatmap are looked at. ae_threshold: corners whose embeddings differ by more are no
-    pair. soft_nms: how overlapping boxes of a class are suppressed.
+    pair. soft_nms: how overlapping boxes of a class are suppressed. corner_power: a box's corners become the mean of its own and of
+    those it suppresses, as the published test moves them, each weighted with its score and with its overlap to this power; null:
+    they stay.
     """
 
     max_objects: Annotated[int, Field(ge=1)] = 128
@@ -34,3 +36,4 @@ class Config:
     corners: Annotated[int, Field(ge=1)] = 70
     ae_threshold: Annotated[float, Field(gt=0)] = 0.5
     soft_nms: SoftNms = SoftNms()
+    corner_power: Weight | None = 10.0

@@ -27,11 +27,12 @@ class Keypoints(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Boxes (n, 4) xyxy, scores (n,) in [0, 1], class_ids (n,)."""
+    """Boxes (n, 4) xyxy, scores (n,) in [0, 1], class_ids (n,), and scores (n, 2) of the top left and bottom right corner."""
 
     boxes: Array
     scores: Array
     class_ids: Array
+    corner_scores: Array
 
 
 def decode_triplets(
@@ -54,7 +55,8 @@ def decode_triplets(
             either counts with a centre of either, the image's own first.
 
     Returns:
-        For each image its objects, of all views and not suppressed, best first, boxes xyxy in network-input pixels.
+        For each image its objects, of all views and not suppressed, best first, boxes xyxy in network-input pixels. A mirror
+        image's top left corner is trusted as it is there, though it is the top right one here, as in the published test.
 
     Raises:
         ValueError: the maps do not share (B, h, w), or an odd number of images cannot be images and their mirror images.
@@ -78,14 +80,15 @@ def _in_views(
         pair = corner_pairs(tl, br, ae_threshold=ae_threshold, limit=limit)
         pairs.append(pair._replace(boxes=mirrored(pair.boxes, grid.cells[1])) if is_mirrored else pair)
         centers.append(ct._replace(points=mirrored(ct.points, grid.cells[1])) if is_mirrored else ct)
-    boxes, scores, class_ids = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    boxes, scores, class_ids, corner_scores = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     points, center_scores, center_class_ids, _ = (np.concatenate(parts) for parts in zip(*centers, strict=True))
     boxes = in_pixels(boxes, grid)
     which = matching_centers(boxes, class_ids, in_pixels(points, grid), center_class_ids)
     (kept,) = np.nonzero(which >= 0)
     scores = (2 * scores[kept] + center_scores[which[kept]]) / 3
     order = np.argsort(-scores, kind="stable")
-    return Detections(boxes[kept[order]], scores[order], class_ids[kept[order]])
+    kept = kept[order]
+    return Detections(boxes[kept], scores[order], class_ids[kept], corner_scores=corner_scores[kept])
 
 
 def keypoints(outputs: Mapping[str, Array], point: str, image: int, *, cells: Array) -> Keypoints:
@@ -111,7 +114,8 @@ def corner_pairs(tl: Keypoints, br: Keypoints, *, ae_threshold: float, limit: in
     scores = (tl.scores[first] + br.scores[second]) / 2
     order = np.argsort(-scores, kind="stable")[:limit]
     first, second = first[order], second[order]
-    return Pairs(np.concatenate([tl.points[first], br.points[second]], axis=1), scores[order], tl.class_ids[first])
+    boxes, corners = np.concatenate([tl.points[first], br.points[second]], axis=1), np.column_stack([tl.scores[first], br.scores[second]])
+    return Pairs(boxes, scores[order], tl.class_ids[first], corners)
 
 
 def matching_centers(boxes: Array, class_ids: Array, points: Array, point_class_ids: Array) -> Array:
@@ -157,8 +161,8 @@ def in_pixels(points: Array, grid: Grid) -> Array:
 
 def read_decoded(arrays: Mapping[str, Array]) -> list[Detections]:
     """The outputs of `graph.decode_graph`, best first; what has score 0 is no object."""
-    rows = zip(arrays["boxes"], arrays["scores"], arrays["class_ids"], strict=True)
-    found = (Detections(boxes, scores, np.rint(class_ids).astype(np.int64)) for boxes, scores, class_ids in rows)
+    rows = zip(*(arrays[name] for name in ("boxes", "scores", "class_ids", "corner_scores")), strict=True)
+    found = (Detections(boxes, scores, np.rint(ids).astype(np.int64), corner_scores=corners) for boxes, scores, ids, corners in rows)
     return [one.select(one.scores > 0) for one in found]
 
 

@@ -26,7 +26,10 @@ class _Keypoints(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """The best pairs of corners, (V, n) each, best first; corners in cells, scores -1 where the two are no pair."""
+    """The best pairs of corners, (V, n) each, best first; corners in cells, scores -1 where the two are no pair.
+
+    first_scores, second_scores: of the top left and the bottom right corner.
+    """
 
     x1: nn.Variable
     y1: nn.Variable
@@ -34,6 +37,8 @@ class _Pairs(NamedTuple):
     y2: nn.Variable
     scores: nn.Variable
     class_ids: nn.Variable
+    first_scores: nn.Variable
+    second_scores: nn.Variable
 
 
 def decode_graph(
@@ -48,8 +53,8 @@ def decode_graph(
 
     Returns:
         boxes: (B, n, 4) xyxy in network-input pixels. scores: (B, n) in [0, 1], best first. class_ids: (B, n), whole numbers in
-        [0, C). n is the larger of k and 1000, or the number of all pairs of corners where that is less, and twice that where
-        flipped; what is no object has score 0 and any box.
+        [0, C). corner_scores: (B, n, 2) in [0, 1]. n is the larger of k and 1000, or the number of all pairs of corners where
+        that is less, and twice that where flipped; what is no object has score 0 and any box.
 
     Raises:
         ValueError: an odd number of images cannot be images and their mirror images.
@@ -69,11 +74,11 @@ def decode_graph(
         first = first + F.equal_scalar(first, 0.0) * other
     is_object = F.greater_scalar(first, 0.0) * F.greater_scalar(pairs.scores, 0.0)
     scores, order = F.top_k_data((2.0 * pairs.scores + first) * (1 / 3) * is_object, x1.shape[1], base_axis=1, with_index=True)
-    rows = F.concatenate(*(F.reshape(part, (-1, x1.shape[1], 1)) for part in (x1, y1, x2, y2)), axis=2)
     return {
-        "boxes": F.gather(rows, order, axis=1, batch_dims=1),
+        "boxes": _chosen(_columns(x1, y1, x2, y2), order),
         "scores": F.maximum_scalar(scores, 0.0),
-        "class_ids": F.gather(pairs.class_ids, order, axis=1, batch_dims=1),
+        "class_ids": _chosen(pairs.class_ids, order),
+        "corner_scores": _chosen(_columns(pairs.first_scores, pairs.second_scores), order),
     }
 
 
@@ -100,9 +105,9 @@ def _best_pairs(tl: _Keypoints, br: _Keypoints, *, ae_threshold: float, limit: i
     scores = 0.5 * _each(tl.scores, -1.0 * br.scores) * is_pair + (is_pair - 1.0)
     best, places = F.top_k_data(F.reshape(scores, (-1, number * number)), min(limit, number * number), base_axis=1, with_index=True)
     first, second = divided(places, number)
-    x1, y1, class_ids = (_chosen(part, first) for part in (tl.x, tl.y, tl.class_ids))
-    x2, y2 = (_chosen(part, second) for part in (br.x, br.y))
-    return _Pairs(x1, y1, x2, y2, best, class_ids)
+    x1, y1, class_ids, first_scores = (_chosen(part, first) for part in (tl.x, tl.y, tl.class_ids, tl.scores))
+    x2, y2, second_scores = (_chosen(part, second) for part in (br.x, br.y, br.scores))
+    return _Pairs(x1, y1, x2, y2, best, class_ids, first_scores, second_scores)
 
 
 def _center_scores(
@@ -147,8 +152,13 @@ def _absolute(numbers: nn.Variable) -> nn.Variable:
 
 
 def _chosen(values: nn.Variable, places: nn.Variable) -> nn.Variable:
-    """(B, n): the values (B, K) at the places (B, n)."""
+    """(B, n, ...): the values (B, K, ...) at the places (B, n)."""
     return F.gather(values, places, axis=1, batch_dims=1)
+
+
+def _columns(*parts: nn.Variable) -> nn.Variable:
+    """Numbers (B, n) side by side, (B, n, c)."""
+    return F.concatenate(*(F.reshape(part, (-1, part.shape[1], 1)) for part in parts), axis=2)
 
 
 def _column(rows: nn.Variable, number: int) -> nn.Variable:

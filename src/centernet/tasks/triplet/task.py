@@ -101,7 +101,13 @@ class Triplets:
     def merge_scales(
         self, parts: Sequence[Detections], *, limit: int, soft_nms: SoftNms | None = None, as_reference: bool = False
     ) -> Detections:
-        return merge_scales(parts, limit=limit, soft_nms=soft_nms or self.suppression, as_reference=as_reference)
+        return merge_scales(
+            parts,
+            limit=limit,
+            soft_nms=soft_nms or self.suppression,
+            as_reference=as_reference,
+            corner_power=self.config.corner_power,
+        )
 
     def shown_maps(self, outputs: Mapping[str, Array], *, flipped: bool = False) -> dict[str, Array]:
         images = len(outputs["tl_heat"]) // (2 if flipped else 1)  # a mirror image has its corners elsewhere
