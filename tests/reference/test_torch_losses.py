@@ -50,6 +50,12 @@ def test_focal_loss_and_squared_errors_are_the_official_ones(golden: Mapping[str
         assert_same(loss, logits, scalars[name], rel=1e-4)
 
 
+def test_the_focal_loss_of_images_without_objects_is_the_official_one(golden: Mapping[str, Array], scalars: Any) -> None:
+    logits = fed(golden["hm_logit"], learns=True)
+    targets = {"heatmap": fed(np.zeros_like(golden["hm_gt"])), "num_peaks": fed(0)}
+    assert_same(heatmap_loss(logits, targets, kind="focal", layout="nchw"), logits, scalars["focal_no_positive"], rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("kind", "relative", "name"), [("l1", False, "RegL1Loss"), ("l1", True, "NormRegL1Loss"), ("smooth_l1", False, "RegLoss_smoothl1")]
 )
