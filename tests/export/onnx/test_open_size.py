@@ -11,6 +11,8 @@ from centernet.errors import ExportError
 from centernet.export.onnx import to_onnx, with_open_size
 from centernet.inference.openvino_session import OpenVinoSession
 from centernet.inference.session import NnablaSession, OnnxRuntimeSession
+from centernet.models.corner_pool import swept_maximum
+from centernet.models.ops import Ops
 
 UNIT = 8
 
@@ -68,3 +70,11 @@ def test_what_depends_on_the_size_in_another_way_is_refused() -> None:
 def test_another_operation_for_another_size_is_refused() -> None:
     with pytest.raises(ExportError, match="export for one size, without --dynamic"):
         opened(lambda x: {"y": F.pad(x, (0, x.shape[3] // 8)) if x.shape[3] > 8 else F.relu(x)})
+
+
+def test_more_operations_for_a_larger_size_are_refused() -> None:
+    def pooled(x: nn.Variable) -> dict[str, nn.Variable]:
+        return {"pooled": swept_maximum(x, Ops(), "down")}
+
+    with pytest.raises(ExportError, match=r"takes 15 to 25 steps, depending on the input size, .* without --dynamic"):
+        opened(pooled)

@@ -120,6 +120,12 @@ class _Emitter:
 
 
 def _check_nodes(models: Sequence[onnx.ModelProto]) -> None:
+    counts = {len(model.graph.node) for model in models}
+    if len(counts) > 1:
+        raise ExportError(
+            f"the network takes {min(counts)} to {max(counts)} steps, depending on the input size, which cannot stay open; "
+            "export for one size, without --dynamic"
+        )
     for nodes in zip(*(model.graph.node for model in models), strict=True):
         if any(node != nodes[0] for node in nodes):
             raise ExportError(
