@@ -30,8 +30,8 @@ PROTOCOLS: dict[str, MetricProtocol] = {"voc": "voc"}
 
 
 def protocol_of(data: DataConfig) -> MetricProtocol:
-    """The metric a data set's makers use."""
-    return PROTOCOLS.get(plugins.name_of(data.dataset), "coco")
+    """The metric that was asked for, else the one the data set's makers use."""
+    return data.metric or PROTOCOLS.get(plugins.name_of(data.dataset), "coco")
 
 
 def metric_for(task: Task, dataset: DetectionDataset, data: DataConfig) -> Metric:

@@ -19,6 +19,7 @@ from centernet.engine.weights_and_biases import WandbConfig
 from centernet.errors import STRICT
 from centernet.geometry.nms import SoftNms
 from centernet.plugins import plugin_config
+from centernet.tasks.base import MetricProtocol
 
 
 def _duration(text: str) -> str:
@@ -53,6 +54,7 @@ class DataConfig:
     """The data set, and how its images reach the network.
 
     root: folder the data set's paths are relative to (`--data_dir`). input_size: (height, width) of the network input.
+    metric: coco, or voc; null: that of the data set's makers, and COCO's for data of one's own in COCO's form.
     train_sizes: training uses these instead, one in an epoch, all of them in turn in random order; listed twice, twice as often.
     augment: null switches all of it off. color_on: where colours are varied and normalised: by the workers, or by the network's
     device, to which batches then travel as bytes; auto: on a GPU by the device (NNabla's functions for the CPU take several
@@ -66,6 +68,7 @@ class DataConfig:
 
     dataset: DatasetSection
     root: str | None = None
+    metric: MetricProtocol | None = None
     input_size: tuple[Positive, Positive]
     train_sizes: tuple[tuple[Positive, Positive], ...] = ()
     augment: AugmentConfig | None = AugmentConfig()

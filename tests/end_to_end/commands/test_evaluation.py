@@ -53,6 +53,23 @@ def test_results_and_detections_say_what_was_measured_and_how(
     assert any(entry["score"] != round(entry["score"], 2) for entry in found), "scores are not rounded"
 
 
+def test_own_data_are_measured_as_voc_where_that_is_asked_for(
+    tiny: Any, own_truth: tuple[str, ...], centernet: Command, tmp_path: Path
+) -> None:
+    """On annotations that are edges, not pixels; the objects are the network's own best detections."""
+    ended = centernet("test", "--checkpoint", tiny.lively, *own_truth, "--set", "data.metric=voc", "-o", tmp_path / "out")
+    assert "metric voc, images 6" in ended.out
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["protocol"]["metric"] == "voc"
+    assert {"AP", "AP50_area"} <= results.keys()
+    assert "AR100" not in results
+    truth = json.loads((tiny.data / "annotations" / "own.json").read_text())
+    names = {category["name"]: category["id"] for category in truth["categories"]}
+    found = {name for name, identifier in names.items() if any(entry["category_id"] == identifier for entry in truth["annotations"])}
+    assert {name for name, numbers in results["per_class"].items() if numbers["AP"] >= 0} == found
+    assert 0.3 < results["AP"] <= 1
+
+
 def test_every_checkpoint_of_a_folder_is_measured_in_numeric_order(tiny: Any, script: Command, tmp_path: Path) -> None:
     folder = tmp_path / "many" / "checkpoints"
     folder.mkdir(parents=True)
