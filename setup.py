@@ -51,7 +51,7 @@ setup(
     python_requires=">=3.10,<3.11",  # NNabla 1.39 has no wheels for anything later
     package_dir={"": "src"},
     packages=find_packages("src", include=["centernet*"]),  # never src/test.py: it would shadow the standard library
-    package_data={"centernet.models": ["costs.json"]},
+    package_data={"centernet.experiment.explain": ["page.html"], "centernet.models": ["costs.json"]},
     install_requires=[
         "graphviz>=0.20",
         "h5py>=3.10",

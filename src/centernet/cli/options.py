@@ -173,6 +173,7 @@ OPTIONS: tuple[Option, ...] = (
         "test.soft_nms_reference",
         constant=True,
     ),
+    Option(("--explain",), "also find out what the AP loses and why: explain.html and explain.json", TEST, constant=True),
     Option(
         ("--debug",),
         "0: JSON only; 1: boxes; 2: also the network's input and maps, heatmaps of classes it sees; 3 or 4: of all classes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,17 @@ from centernet.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from centernet.experiment.detector import Detector
+    from centernet.experiment.explain.explanation import Explanation
     from centernet.experiment.schema import ExperimentConfig
 
 DESCRIPTION = """Measure average precision.
 
   centernet test --data_dir DIR --checkpoint FILE.h5
+  centernet test --data_dir DIR --checkpoint FILE.h5 --explain
   centernet test --data_dir DIR --checkpoint_dir DIR     every params_N.h5, in order of N
 
-Writes results.json (numbers and how they were measured) and detections.json (COCO's result list). Under mpirun the images are
+Writes results.json (numbers and how they were measured) and detections.json (COCO's result list); with --explain also
+explain.html, a page on what the average precision loses and why, and its numbers, explain.json. Under mpirun the images are
 shared among the processes."""
 
 
@@ -31,6 +35,8 @@ def main(typed: Sequence[str], *, program: str) -> int:
     given = vars(arguments)
     if ("checkpoint" in given) == ("checkpoint_dir" in given):
         raise ConfigError("give one of --checkpoint FILE and --checkpoint_dir DIR")
+    if "checkpoint_dir" in given and "explain" in given:
+        raise ConfigError("--explain is about one model; give --checkpoint FILE instead of --checkpoint_dir")
     if "checkpoint" in given:
         _Test(arguments).one(machine.checkpoint(arguments))
     else:
@@ -68,12 +74,18 @@ class _Test:
                 return
             # Before the measuring: whether there can be a folder must be known first.
             with output_folder(vars(self.arguments).get("output") or default_folder(detector.description.experiment)) as folder:
-                results, detections = self._measure(path, detector, config)
+                results, detections, explanation = self._measure(path, detector, config)
                 files = [
                     report.write_json(folder / "results.json", results),
                     report.write_json(folder / "detections.json", detections),
                 ]
-            print("\n".join(["", report.table(results), "", *(f"wrote {file}" for file in files)]))
+                tables = [report.table(results)]
+                if explanation is not None:
+                    from centernet.experiment.explain import page
+
+                    tables.append(page.table(explanation))
+                    files += page.write(explanation, folder)
+            print("\n".join([*(f"\n{table}" for table in tables), "", *(f"wrote {file}" for file in files)]))
 
     def many(self, folder: Path) -> None:
         """Every checkpoint of a folder, into which the series and its plot go."""
@@ -84,7 +96,7 @@ class _Test:
             points, checkpoints = [], numbered(folder)
             make_folder(folder)  # as above
             for number, path in checkpoints:
-                results, _ = self._measure(path, *self._open(path))
+                results, *_ = self._measure(path, *self._open(path))
                 points.append((number, results["AP"]))
                 if not self.processes.rank:
                     print(f"{path}: AP {results['AP']:.4f}")
@@ -96,17 +108,31 @@ class _Test:
         from centernet.experiment.data_folder import with_data_folder
 
         detector, config = machine.open_detector(
-            path, self.arguments, precision="float32", threads=self.processes.threads_each, performance="throughput"
+            path,
+            self.arguments,
+            with_maps="explain" in vars(self.arguments),
+            precision="float32",
+            threads=self.processes.threads_each,
+            performance="throughput",
         )
         machine.check_k(self.arguments, detector)
         return detector, with_data_folder(config, training=official.training_of(self.arguments))
 
-    def _measure(self, path: Path, detector: Detector, config: ExperimentConfig) -> tuple[dict[str, Any], list[dict[str, object]]]:
+    def _measure(
+        self, path: Path, detector: Detector, config: ExperimentConfig
+    ) -> tuple[dict[str, Any], list[dict[str, object]], Explanation | None]:
         from centernet.experiment import evaluate, report
+        from centernet.experiment.explain import explanation as explanations
 
         def announce(protocol: dict[str, Any]) -> None:
             if not self.processes.rank:
                 print(f"{path}: {report.protocol_line(protocol)}")
 
-        results, detections = evaluate.measure(detector, config.data, self.processes.communicator, announce=announce)
-        return {**results, "model": str(path)}, detections
+        explanation: Explanation | None = None
+        communicator = self.processes.communicator
+        if "explain" in vars(self.arguments):
+            results, detections, explanation = explanations.measure(detector, config.data, communicator, announce=announce)
+        else:
+            results, detections = evaluate.measure(detector, config.data, communicator, announce=announce)
+        results = {**results, "model": str(path)}
+        return results, detections, explanation and replace(explanation, results=results)

@@ -14,6 +14,7 @@ from centernet.data.datasets.base import DetectionDataset, data_folder
 from centernet.data.reader import read_ahead
 from centernet.data.sampler import evaluation_shard
 from centernet.engine.communicator import Communicator
+from centernet.engine.evaluation import Predict
 from centernet.engine.evaluation import evaluate as run
 from centernet.engine.progress import ROWS, terminal_width
 from centernet.errors import DataError, first_of
@@ -62,14 +63,41 @@ def measure(
     Raises:
         DataError: the data set cannot be read, or has other classes than the model.
     """
+    dataset = validation_split(detector, data)
+    metric = metric_for(detector.assembly.task, dataset, data)
+    return measure_split(detector, dataset, data, communicator, metric=metric, announce=announce)
+
+
+def validation_split(detector: Detector, data: DataConfig) -> DetectionDataset:
+    """What a detector is measured on; DataError where it cannot be read, or has other classes than the model."""
     if data.root is not None:
         data_folder(Path(data.root).expanduser())  # a data set that draws itself must not do so for a misspelt folder
     dataset = open_split(data, "val")
     check_classes(dataset.classes, detector.description.classes, source=str(data.root))
+    return dataset
+
+
+def measure_split(
+    detector: Detector,
+    dataset: DetectionDataset,
+    data: DataConfig,
+    communicator: Communicator,
+    *,
+    metric: Metric,
+    predict: Predict | None = None,
+    announce: Callable[[dict[str, Any]], None] = lambda protocol: None,
+) -> tuple[dict[str, Any], list[dict[str, object]]]:
+    """As `measure`, on an open split.
+
+    Args:
+        metric: empty; holds all detections afterwards.
+        predict: see `evaluate`.
+    """
     protocol = report.protocol_text(detector, metric=protocol_of(data), num_images=len(dataset))
     announce(protocol)
-    metric = metric_for(detector.assembly.task, dataset, data)
-    numbers = evaluate(detector, dataset, metric, communicator, on_bad_image=data.on_bad_image, sample_seconds=data.sample_seconds)
+    numbers = evaluate(
+        detector, dataset, metric, communicator, predict=predict, on_bad_image=data.on_bad_image, sample_seconds=data.sample_seconds
+    )
     return {**numbers, "protocol": protocol}, metric.detections_json()
 
 
@@ -79,6 +107,7 @@ def evaluate(
     metric: Metric,
     communicator: Communicator,
     *,
+    predict: Predict | None = None,
     on_bad_image: Literal["stop", "skip"] = "stop",
     sample_seconds: float | None = 120.0,
     is_shown: bool = True,
@@ -88,6 +117,7 @@ def evaluate(
     Args:
         detector: each process has its own.
         metric: empty; holds all detections afterwards (`detections_json`).
+        predict: what asks the detector, and may tell the metric more than its detections; None: the detector itself.
         on_bad_image, sample_seconds: see `read_ahead`.
         is_shown: whether rank 0 draws a progress bar.
     """
@@ -96,11 +126,19 @@ def evaluate(
     samples = read_ahead(dataset, shard, on_bad_image=on_bad_image, sample_seconds=sample_seconds, ahead=ahead)
     shown = _progress(samples, total=len(shard), is_shown=is_shown and communicator.rank == 0)
 
-    def predict(batch: list[Sample]) -> list[Detections]:
+    def plainly(batch: list[Sample]) -> list[Detections]:
         return detector.predict_batch([sample.image for sample in batch])
 
     in_turn = partial(in_order, parallel=detector.session.parallel_runs)
-    return run(predict, shown, metric=metric, communicator=communicator, batch_size=detector.batch_size, in_turn=in_turn)
+    return run(
+        predict or plainly,
+        shown,
+        metric=metric,
+        communicator=communicator,
+        batch_size=detector.batch_size,
+        in_turn=in_turn,
+        sample_seconds=sample_seconds,
+    )
 
 
 def _progress(samples: Iterable[tuple[int, Sample]], *, total: int, is_shown: bool) -> Iterator[tuple[int, Sample]]:

@@ -81,6 +81,7 @@ def load(
             "use the parameters (.h5), or a file exported without --decode"
         )
     takes_pixels = session if session.takes_pixels else NormalizingSession(session, input_spec(assembly, options))
+    options = replace(options, with_maps=has_maps)  # whatever was asked for, that is what there is
     found = Detector(takes_pixels, assembly, options, mirrors_inside=False, most=protocol.get("k"), has_maps=has_maps)
     return _with_k(found, settings)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
@@ -14,6 +15,8 @@ from centernet.experiment.choice import Choice
 from centernet.experiment.description import Description
 from centernet.experiment.detector import Detector, detector, options_of
 from centernet.experiment.evaluate import measure
+from centernet.experiment.explain import page
+from centernet.experiment.explain.explanation import measure as measure_and_explain
 from centernet.experiment.inference_graph import Machine
 from centernet.experiment.model_files import load, own_description, with_settings
 from centernet.experiment.notebook.model import Model
@@ -32,6 +35,7 @@ def evaluate(
     config: Source | None = None,
     settings: Settings | None = None,
     output: str | Path | None = None,
+    explain: str | Path | None = None,
     **how: Any,
 ) -> dict[str, Any]:
     """Average precision on the validation split, as `centernet test` measures it; under mpirun the images are shared.
@@ -40,6 +44,8 @@ def evaluate(
         model: a model file, what `centernet.load` opened, or what `centernet.build` made.
         config: the experiment whose `data` and `test` count; default: the model's own. data_dir, settings: see `reading.read`.
         output: folder for `results.json` and `detections.json`; default: they are not written.
+        explain: folder for `explain.html` and `explain.json`, which say where the AP is lost; default: that is not looked for. What
+            `centernet.load` opened must have been opened `with_maps=True`.
         how: of what is not opened yet, as `centernet.load` takes them: `flip_test=True`, `runtime="nnabla"`. Without them as the
             configuration says, in float32.
 
@@ -50,14 +56,23 @@ def evaluate(
         ConfigError: a setting does not fit. DataError: the data set cannot be read, or has other classes than the model.
     """
     processes = join()
-    with processes.ending_all():
+    if explain is not None and not isinstance(model, Detector):
+        how = {"with_maps": True, **how}
+    with processes.ending_all(), ExitStack() as folders:
         opened, experiment = _opened(model, how, threads=processes.threads_each, data=_Data(config, keys(data_dir, settings)))
-        if processes.rank or output is None:
-            return measure(opened, experiment.data, processes.communicator)[0]
-        with output_folder(Path(output)) as folder:
+        written, explained = (
+            None if folder is None or processes.rank else folders.enter_context(output_folder(Path(folder))) for folder in (output, explain)
+        )
+        explanation = None
+        if explain is None:
             results, detections = measure(opened, experiment.data, processes.communicator)
-            report.write_json(folder / "results.json", results)
-            report.write_json(folder / "detections.json", detections)
+        else:
+            results, detections, explanation = measure_and_explain(opened, experiment.data, processes.communicator)
+        if written is not None:
+            report.write_json(written / "results.json", results)
+            report.write_json(written / "detections.json", detections)
+        if explained is not None and explanation is not None:
+            page.write(explanation, explained)
         return results
 
 
