@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +66,13 @@ def test_a_schedule_keeps_its_shape_in_a_shorter_training() -> None:
     assert stretched(published, num_epochs=140, made_for=140) == published
     assert stretched(ScheduleConfig(epochs=20, warmup_epochs=5), num_epochs=7, made_for=140).epochs == 2  # after one of warm-up
     assert stretched(ScheduleConfig(warmup_epochs=0), num_epochs=3, made_for=140).warmup_epochs == 0
+
+
+def test_processes_of_different_speed_choose_the_epochs_of_the_slowest(mpirun: Callable[..., Any], tmp_path: Path) -> None:
+    """Alone, the first would take 17 epochs for its hour."""
+    ended = mpirun(2, "choose_epochs.py", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    first, second = sorted(line for line in ended.stdout.splitlines() if line.startswith("rank "))
+    assert first.startswith("rank 0: 2 epochs of 2 steps, rates [")
+    assert second == first.replace("rank 0", "rank 1")
+    assert "measured 700 s for a step with its data" in ended.stdout
