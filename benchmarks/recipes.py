@@ -1,6 +1,6 @@
 """AP of the published targets and losses beside others, each trained equally long: the table and curve of docs/recipes.md.
 
-    python benchmarks/recipes.py [--data bccd|shapes] [--epochs N] [--seeds N] [--recipes 'A;B'] [--keep DIR] [--write FILE.png]
+    python benchmarks/recipes.py [--data bccd|shapes] [--epochs N] [--seeds N] [--recipes 'A;B'] [--keep DIR] [--write]
 
 bccd: blood cells, 205 images to train and 87 to validate, quarter-width ResNet-18 at 192x192. shapes: rendered, 800 and 200 images,
 quarter-width DLAv0-34 at 64x64. One core a training. AP is COCO's, that of the last epoch: mean and half the range over the
@@ -16,28 +16,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from centernet.data.voc_xml import ImageSet, read_voc, with_classes
+from recipes_report import BASELINE, METRICS, Runs, table, write
 from report import ROOT, environment, print_load
 
 BCCD_CLASSES = ("Platelets", "RBC", "WBC")
 BCCD = ROOT.parent / "shared" / "data" / "bccd"
 REST = """\
-  head: {name: conv, hidden_channels: 32}
+  head: {{name: conv, hidden_channels: 32}}
   pretrained_model_dir: null
 train:
   epochs: 10
-  global_batch_size: 4
-  schedule: {kind: cosine, base_lr: 2e-3, warmup_epochs: 1}
+  global_batch_size: {batch}
+  schedule: {{kind: cosine, base_lr: {rate}, warmup_epochs: 1}}
   validate_losses: false
   save_every: 1000
 """
@@ -57,7 +54,7 @@ model:
   backbone: {name: resnet, num_layers: 18, width: 0.25}
   neck: {name: deconv, width: 0.25}
 """
-    + REST,
+    + REST.format(batch=4, rate="2e-3"),
     "shapes": """\
 task: {name: ctdet}
 data:
@@ -69,10 +66,9 @@ model:
   backbone: {name: dlav0, width: 0.25}
   neck: {name: dlav0_up}
 """
-    + REST,
+    + REST.format(batch=8, rate="3e-3"),
 }
 EPOCHS = {"bccd": 10, "shapes": 5}
-BASELINE = "published"
 TTF_GIOU = {"task.radius": "ttf", "task.boxes.at": "3x3", "task.loss.boxes": "giou", "task.size_weight": 2.0}
 LTRB = {
     "task.radius": "ttf",
@@ -98,7 +94,6 @@ PARTS: Mapping[str, Mapping[str, object]] = {  # further ones, to see what does 
     "quality focal": {"task.loss.heatmap": "quality_focal", "task.size_weight": 0.3},
 }
 KNOWN = {**RECIPES, **PARTS}
-METRICS = ("AP50", "AP")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,44 +185,6 @@ def train(plan: Plan, *, data_dir: Path, keep: Path) -> dict[str, Any]:
     return numbers
 
 
-def verdict(runs: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]) -> str:
-    """Whether AP at the end is better or worse than the baseline's with every seed."""
-    differences = [run["AP"][-1] - base["AP"][-1] for run, base in zip(runs, baseline, strict=True)]
-    if all(one > 0 for one in differences):
-        return "better"
-    return "worse" if all(one < 0 for one in differences) else "no difference beyond the seeds'"
-
-
-def row(name: str, runs: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]) -> str:
-    """A line of the table, in Markdown: mean and half the range over the seeds, in points."""
-    cells = []
-    for metric in METRICS:
-        values = 100 * np.array([run[metric][-1] for run in runs])
-        cells.append(f"{values.mean():.1f}" + (f" ± {np.ptp(values) / 2:.1f}" if len(runs) > 1 else ""))
-    same = "baseline" if name == BASELINE else verdict(runs, baseline)
-    return f"| {name} | {' | '.join(cells)} | {same} | {np.mean([run['seconds'] for run in runs]):.0f} |"
-
-
-def write(path: Path, title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """The curves as a picture, with the same name all numbers as JSON."""
-    figure = Figure(figsize=(10, 4), dpi=100, layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
-        for number, (name, runs) in enumerate(measured.items()):
-            epochs, values = runs[0]["epochs"], 100 * np.array([run[metric] for run in runs])
-            style: dict[str, Any] = {"color": "black", "linestyle": "--"} if name == BASELINE else {"color": f"C{number}"}
-            axes.plot(epochs, values.mean(axis=0), marker=".", label=name, **style)
-            axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.12, linewidth=0)
-        axes.set(xlabel="epoch", ylabel=f"{metric}, held out", ylim=(0, None))
-        axes.grid(alpha=0.3)
-    figure.axes[0].legend(loc="lower right", fontsize=9)
-    figure.suptitle(title, fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]
-    numbers = {name: [{key: run[key] for key in run if key != "experiment"} for run in runs] for name, runs in measured.items()}
-    tree = {"title": title, "experiment": measured[BASELINE][0]["experiment"], "recipes": numbers}
-    path.with_suffix(".json").write_text(json.dumps(tree, indent=1) + "\n")
-
-
 def arguments() -> argparse.Namespace:
     """What was typed, with the recipes' names checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -239,7 +196,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one core each")
     parser.add_argument("--recipes", type=lambda text: text.split(";"), default=list(RECIPES), help=f"of {'; '.join(KNOWN)}")
     parser.add_argument("--keep", type=Path, help="folder for each training's numbers: what is there is not trained again")
-    parser.add_argument("--write", type=Path, metavar="FILE.png", help="the curves, and beside them FILE.json")
+    parser.add_argument("--write", action="store_true", help="numbers and curves into docs/images, docs/recipes.md and recipes/*.yaml")
     found = parser.parse_args()
     unknown = [name for name in found.recipes if name not in KNOWN]
     if unknown:
@@ -261,16 +218,15 @@ def main() -> int:
             print(f"skipped: no data set in {typed.data_dir}; name its folder with --data_dir")
             return 0
         data_dir, keep = prepare(typed.data, typed.data_dir, Path(folder)), typed.keep or Path(folder)
-        title = f"{typed.data}, {epochs} epochs, {typed.seeds} seeds"
+        title = f"{typed.data}, {epochs} epochs, {typed.seeds} seed{'s' if typed.seeds > 1 else ''}"
         print(title)
         print_load()
         with ThreadPoolExecutor(typed.jobs) as pool:
             numbers = list(pool.map(lambda plan: train(plan, data_dir=data_dir, keep=keep), plans))
-    measured = {name: [one for plan, one in zip(plans, numbers, strict=True) if plan.recipe == name] for name in names}
-    print("| recipe | AP50 | AP | against the baseline | seconds |\n|---|---|---|---|---|")
-    print("\n".join(row(name, measured[name], measured[BASELINE]) for name in names))
+    measured: dict[str, Runs] = {name: [one for plan, one in zip(plans, numbers, strict=True) if plan.recipe == name] for name in names}
+    print("\n".join(table(measured)))
     if typed.write:
-        write(typed.write, title, measured)
+        write(ROOT, typed.data, title, measured)
     return 0
 
 

@@ -23,6 +23,11 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("recipes")
 
 
+@pytest.fixture
+def report(recipes: ModuleType) -> ModuleType:
+    return importlib.import_module("recipes_report")
+
+
 def runs(*values: float) -> list[dict[str, object]]:
     return [
         {"AP": [0.0, value], "AP50": [0.0, 2 * value], "epochs": [1, 4], "seconds": 7, "experiment": "x", "keys": {}} for value in values
@@ -46,16 +51,18 @@ def test_every_recipe_is_a_valid_experiment_of_both_data_sets(recipes: ModuleTyp
             assert experiment(Choice(yaml=path, assignments=[f"{key}={value}" for key, value in keys.items()])), name
 
 
-def test_better_is_what_is_better_with_every_seed(recipes: ModuleType) -> None:
+def test_better_is_what_is_better_with_every_seed(report: ModuleType) -> None:
     baseline = runs(0.10, 0.20, 0.30)
-    assert recipes.verdict(runs(0.11, 0.21, 0.31), baseline) == "better"
-    assert recipes.verdict(runs(0.09, 0.19, 0.29), baseline) == "worse"
-    assert recipes.verdict(runs(0.50, 0.60, 0.29), baseline) == "no difference beyond the seeds'"
+    assert report.verdict(runs(0.11, 0.21, 0.31), baseline) == "better"
+    assert report.verdict(runs(0.09, 0.19, 0.29), baseline) == "worse"
+    assert report.verdict(runs(0.50, 0.60, 0.29), baseline) == "no difference beyond the seeds'"
 
 
-def test_a_row_has_the_mean_and_half_the_range_in_points(recipes: ModuleType) -> None:
-    assert recipes.row("ema", runs(0.10, 0.20, 0.30), runs(0.05, 0.10, 0.20)) == "| ema | 40.0 ± 20.0 | 20.0 ± 10.0 | better | 7 |"
-    assert recipes.row("published", runs(0.1), runs(0.1)) == "| published | 20.0 | 10.0 | baseline | 7 |"
+def test_the_table_has_the_mean_and_half_the_range_in_points(report: ModuleType) -> None:
+    measured = {"published": runs(0.05, 0.10, 0.20), "ema": runs(0.10, 0.20, 0.30)}
+    assert report.table(measured)[2] == "| published | 23.3 ± 15.0 | 11.7 ± 7.5 |  |"
+    assert report.table(measured)[3] == "| ema | 40.0 ± 20.0 | 20.0 ± 10.0 | better |"
+    assert report.last("AP", runs(0.1)) == "10.0"
 
 
 def test_what_was_trained_is_not_trained_again_unless_something_else_is_asked_for(
@@ -78,11 +85,33 @@ def test_what_was_trained_is_not_trained_again_unless_something_else_is_asked_fo
     assert len(started) == 1
 
 
-def test_the_picture_has_its_numbers_beside_it(recipes: ModuleType, tmp_path: Path) -> None:
-    recipes.write(tmp_path / "new" / "curve.png", "two", {"published": runs(0.1, 0.2), "ema": runs(0.2, 0.3)})
-    assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")
-    tree = json.loads((tmp_path / "new" / "curve.json").read_text())
+def test_what_was_measured_is_written_where_it_is_read(report: ModuleType, tmp_path: Path) -> None:
+    for name in ("docs/images", "recipes"):
+        (tmp_path / name).mkdir(parents=True)
+    page, file = tmp_path / "docs" / "recipes.md", tmp_path / "recipes" / "ema.yaml"
+    page.write_text("before\n<!-- bccd: benchmarks/recipes.py writes it -->\nold\n<!-- end of bccd -->\nafter\n")
+    file.write_text("# What it is.\n# bccd, old\n# shapes, old\ntask: {name: ctdet}\n")
+    for _ in range(2):  # the second time finds what the first one wrote
+        report.write(tmp_path, "bccd", "bccd, 4 epochs, 2 seeds", {"published": runs(0.1, 0.2), "ema": runs(0.2, 0.3)})
+    assert "before\n" in page.read_text()
+    assert "\n| ema | 50.0 ± 10.0 | 25.0 ± 5.0 | better |\n" in page.read_text()
+    assert "old" not in page.read_text()
+    said = "# bccd, 4 epochs, 2 seeds: AP50 50.0 ± 10.0 (published 30.0 ± 10.0), AP 25.0 ± 5.0 (published 15.0 ± 5.0): better."
+    assert file.read_text().splitlines()[1:3] == [said, "# shapes, old"]
+    assert (tmp_path / "docs" / "images" / "recipes_bccd.png").read_bytes().startswith(b"\x89PNG")
+    tree = json.loads((tmp_path / "docs" / "images" / "recipes_bccd.json").read_text())
     assert [run["AP"] for run in tree["recipes"]["ema"]] == [[0.0, 0.2], [0.0, 0.3]]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "images").glob("recipes_*.json")), ids=lambda path: path.stem)
+def test_the_heads_of_the_recipes_and_the_page_have_what_was_measured_last(report: ModuleType, path: Path) -> None:
+    tree = json.loads(path.read_text())
+    for line in report.table(tree["recipes"]):
+        assert line in (ROOT / "docs" / "recipes.md").read_text().splitlines()
+    for name, found in tree["recipes"].items():
+        file = ROOT / "recipes" / f"{name}.yaml"
+        said = report.effect(tree["title"], found, tree["recipes"][report.BASELINE])
+        assert not file.is_file() or said in file.read_text().splitlines(), file
 
 
 def test_blood_cells_keep_their_boxes_as_coco_json(recipes: ModuleType, real_data: Path, tmp_path: Path) -> None:
