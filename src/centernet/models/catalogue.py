@@ -74,6 +74,7 @@ WEIGHTS: Mapping[str, tuple[str, ...]] = {  # the predecessor's, as `centernet w
     "large_hourglass": ("CenterNet-104",),
     "small_hourglass": ("CenterNet-52",),
 }
+LICENCES: Mapping[str, str] = dict.fromkeys(("large_hourglass", "small_hourglass"), TRIPLETS)  # where the backbone does not tell
 PUBLISHED: Mapping[str, Published] = {
     "dla_34": Published(ap=37.4, protocol=VAL2017, weights="ctdet_coco_dla_2x"),
     "resdcn_18": Published(ap=28.1, protocol=VAL2017, weights="ctdet_coco_resdcn18"),
@@ -123,8 +124,8 @@ def _backbone_weights(backbone: str) -> tuple[str, ...]:
 
 
 def _licence(name: str, backbone: str, *, has_weights: bool, has_backbone: bool) -> str:
-    if has_weights and ARCHITECTURES[name].head == "triplet":
-        return TRIPLETS
+    if name in LICENCES:
+        return LICENCES[name]
     if has_weights:
         return PREDECESSOR if backbone.startswith("dlav0") or name == "res_18" else OFFICIAL
     return TORCHVISION if has_backbone else ""
