@@ -33,6 +33,15 @@ ISSUE = (
     "--exp_id X --gpus 0,1 --resume"
 )
 
+# Of the keypoint triplets' published code, its training's and its test's.
+TRIPLETS = (
+    "triplet --dist --log_name coco_hg_511_ddp --dataset coco --arch large_hourglass --lr 5e-4 --lr_step 90,120 --batch_size 48 "
+    "--num_epochs 200 --num_workers 2 --img_size 511 --split_ratio 1.0 --val_interval 5"
+)
+TRIPLETS_TEST = (
+    "triplet --log_name coco_hg_511_dp --dataset coco --arch small_hourglass --test_flip --test_scales 0.5,1 --topk 50 --w_exp 8"
+)
+
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -66,6 +75,28 @@ def test_every_command_takes_all_options_that_change_nothing(said: list[str], co
     assert "--not_cuda_benchmark" in idle
     assert "--kitti_split" in idle
     assert "--down_ratio" not in idle
+
+
+def test_the_commands_of_keypoint_triplets_mean_what_they_meant(said: list[str]) -> None:
+    arguments = parse("train", TRIPLETS)
+    assert arguments.output == Path("exp/triplet/coco_hg_511_ddp")
+    config = choice.experiment(parsing.choice(arguments))
+    assert (config.model.backbone.num_layers, config.data.input_size) == (104, (511, 511))
+    assert (config.train.global_batch_size, config.train.epochs, config.train.validate_every) == (48, 200, 5)
+    assert (config.train.schedule.base_lr, config.train.schedule.lr_steps) == (5e-4, (90, 120))
+    assert any("--dist" in line and "no effect" in line for line in said)
+    with pytest.raises(ConfigError, match="--split_ratio 0.5"):
+        parse("train", f"{TRIPLETS} --split_ratio 0.5")
+
+
+def test_the_test_of_keypoint_triplets_takes_its_options(tmp_path: Path) -> None:
+    (model := tmp_path / "exp/triplet/coco_hg_511_dp/model_last.pth").parent.mkdir(parents=True)
+    model.touch()
+    arguments = parse("test", TRIPLETS_TEST)
+    assert arguments.checkpoint == model.relative_to(tmp_path)
+    assert arguments.flip_test
+    config = choice.experiment(parsing.choice(arguments))
+    assert (config.model.backbone.num_layers, config.task.corners, config.task.corner_power) == (52, 50, 8)
 
 
 def test_resuming_a_training_that_is_not_there_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""The official system's options that the predecessor does not have: what they mean here, and which would mean something else.
+"""Options of the official systems that the predecessor does not have: what they mean here, and which would mean something else.
 
 Its commands work as they are: `--exp_id X` names the folder `exp/TASK/X`, `--resume` goes on with what is in it, and `--batch_size`
 is that of all processes together. An option that changes what is trained or measured, and is not there, is refused.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from centernet.cli import values
-from centernet.cli.options import ALL, INFERENCE, TEST, TRAIN, Option
+from centernet.cli.options import ALL, INFERENCE, RUNNING, TEST, TRAIN, Option
 from centernet.errors import ConfigError, WeightsError
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ IDLE = "accepted; of the official system, without a meaning here"
 OTHER_TASK = "accepted; of another task of the official system"
 
 OFFICIAL: tuple[Option, ...] = (
-    Option(("--exp_id",), "output folder exp/TASK/NAME; test, demo: its last model", ALL),
+    Option(("--exp_id", "--log_name"), "output folder exp/TASK/NAME; test, demo: its last model", ALL),
     Option(("--resume",), "go on with the training in the output folder; test, demo: its last model", TRAIN | INFERENCE, constant=True),
     Option(("--num_workers",), "processes that prepare batches", TRAIN, "data.workers", values.from_zero),
     Option(("--lr_step",), "epochs after which the learning rate falls to a tenth", TRAIN, "train.schedule.lr_steps", values.epochs),
@@ -59,6 +59,14 @@ OFFICIAL: tuple[Option, ...] = (
         )
     ),
     Option(("--kitti_split",), OTHER_TASK, NONE),
+    # Of the keypoint triplets' code
+    Option(("--dist",), "accepted: --processes N or mpirun start several processes", NONE, constant=True),
+    Option(("--local_rank",), "accepted: mpirun counts the processes", NONE, parse=values.whole),
+    Option(("--topk",), "best cells of each heatmap that are looked at", RUNNING, "task.corners", values.positive),
+    Option(("--ae_threshold",), "largest distance of a pair's embeddings", RUNNING, "task.ae_threshold", values.above_zero),
+    Option(("--nms_threshold",), "overlap from which linear or hard NMS acts", RUNNING, "task.soft_nms.overlap", values.share),
+    Option(("--w_exp",), "how much of overlapping boxes' corners is taken", RUNNING, "task.corner_power", values.above_zero),
+    Option(("--split_ratio",), "refused unless 1", NONE, parse=float),
 )
 ONLY_THERE = ("exp_id", "master_batch")  # who types them means the official system's `--batch_size`
 
@@ -68,6 +76,7 @@ REFUSED: Mapping[str, tuple[frozenset[str], object, str]] = {
     "down_ratio": (ALL, 4, "the stride is that of the network, 4 (--down_ratio 4)"),
     "num_iters": (TRAIN, -1, "an epoch is the whole training set (--num_iters -1); --num_epochs N says how many"),
     "trainval": (ALL, None, "training uses the training split, testing the validation split; name other files in data.dataset"),
+    "split_ratio": (ALL, 1.0, "all of the training set is trained on (--split_ratio 1)"),
     "test": (TRAIN, None, "main.py trains; `test.py ctdet --exp_id NAME --resume` measures"),
     **{
         f"eval_oracle_{head}": (TRAIN | TEST, None, "the network's own outputs are measured, not the ground truth in their place")

@@ -89,7 +89,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(("--mixed_precision",), "half precision, inputs padded to 4 channels", ALL, constant=True),
     Option(("--channel_last",), "NHWC layout", ALL, constant=True),
-    Option(("--input_res",), "input height and width", ALL, parse=values.side),
+    Option(("--input_res", "--img_size"), "input height and width", ALL, parse=values.side),
     Option(("--input_h",), "input height", ALL, parse=values.side),
     Option(("--input_w",), "input width", ALL, parse=values.side),
     # Which machine
@@ -139,7 +139,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(("--lr", "--base_lr"), "learning rate", TRAIN, "train.schedule.base_lr", values.above_zero),
     Option(("--weight_decay",), "L2 weight decay", TRAIN, "train.solver.weight_decay", values.not_negative),
-    Option(("--val_intervals",), "validate every N epochs", TRAIN, "train.validate_every", values.positive),
+    Option(("--val_intervals", "--val_interval"), "validate every N epochs", TRAIN, "train.validate_every", values.positive),
     Option(("--save_intervals",), "keep parameters every N epochs", TRAIN, "train.save_every", values.positive),
     Option(("--disable_val_calc_map",), "validate the losses only, without AP", TRAIN, "train.validate_ap", constant=False),
     Option(("--not_rand_crop",), "shift and scale instead of random crops", TRAIN, "data.augment.random_crop", constant=False),
