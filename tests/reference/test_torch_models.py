@@ -66,7 +66,7 @@ def test_every_detector_by_keypoint_triplets_is_known_with_its_task(state_dicts:
         assert (origin.claim.task if origin.claim else None, origin.num_classes, origin.hidden_channels) == ("triplet", 80, 256)
         description = published.describe(completed(Choice(), origin, source=name))
         assert (description.experiment["task"]["name"], description.input_size, description.stride) == ("triplet", (511, 511), 4)
-        with pytest.raises(WeightsError, match="task 'ctdet' was asked for, but keypoint_.* is for task 'triplet'"):
+        with pytest.raises(WeightsError, match=r"task 'ctdet' was asked for, but keypoint_.* is for task 'triplet'"):
             completed(Choice(task="ctdet"), origin, source=name)
 
 
