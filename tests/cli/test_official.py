@@ -85,7 +85,7 @@ def test_the_commands_of_keypoint_triplets_mean_what_they_meant(said: list[str])
     assert (config.train.global_batch_size, config.train.epochs, config.train.validate_every) == (48, 200, 5)
     assert (config.train.schedule.base_lr, config.train.schedule.lr_steps) == (5e-4, (90, 120))
     assert any("--dist" in line and "no effect" in line for line in said)
-    with pytest.raises(ConfigError, match="--split_ratio 0.5"):
+    with pytest.raises(ConfigError, match=r"--split_ratio 0\.5"):
         parse("train", f"{TRIPLETS} --split_ratio 0.5")
 
 
