@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
-from zlib import crc32
 
 import numpy as np
 import pytest
 
-from centernet import config as configuration
 from centernet.errors import ConfigError
 from centernet.experiment import report
-from centernet.experiment.assembly import Assembly, assemble
+from centernet.experiment.assembly import Assembly
 from centernet.experiment.detector import Detector, Options, detector
 from centernet.experiment.export import ExportOptions, Format, export
 from centernet.experiment.inference_graph import Machine, Runtime
 from centernet.experiment.model_files import RUNTIMES, load, protocol_of
 from centernet.experiment.parity import Evidence, check
-from centernet.experiment.schema import ExperimentConfig
 from centernet.geometry.nms import SoftNms
 from centernet.inference.preprocess import fit, to_image
-from centernet.structures import Array, ClassTable, Detections, Normalization
+from centernet.structures import Array, Detections
 
 SUFFIXES = {"nnp": ".nnp", "onnx": ".onnx", "openvino": ".xml"}
 
 
 @pytest.fixture(scope="module")
-def assembly() -> Assembly:
+def assembly(assembled: Callable[..., Assembly]) -> Assembly:
     """A small hourglass for 127x127, with parameters by which corners of equal embeddings are found all over."""
-    tree: dict[str, Any] = {
-        "task": {"name": "triplet"},
-        "data": {"dataset": {"name": "shapes"}, "input_size": [127, 127]},
-        "model": {
-            "backbone": {"name": "hourglass", "num_layers": 52, "width": 0.125},
-            "neck": {"name": "identity"},
-            "head": {"name": "triplet", "width": 0.125},
-            "pretrained_model_dir": None,
-        },
-        "train": {"batch_size": 1},
-    }
-    config = configuration.validate(ExperimentConfig, tree, source="test")
-    made = assemble(config, ClassTable(("disk", "ring")), Normalization((0.4, 0.5, 0.6), (0.3, 0.2, 0.25)))
-    for name, parameter in made.network.parameters().items():
-        drawn = np.random.default_rng(crc32(name.encode())).normal(size=parameter.shape)
-        if name.endswith(("gamma", "var")):
-            parameter.d = 1 + 0.1 * np.abs(drawn)
-            continue
-        last = 1.0 if "/final" not in name else 6e-5 if "tags" in name else 2e-3
-        parameter.d = last * drawn * (np.sqrt(2 / np.prod(parameter.shape[1:])) if name.endswith("W") else 0.05)
-    return made
+    return assembled(
+        {"name": "hourglass", "num_layers": 52, "width": 0.125},
+        {"name": "identity"},
+        side=127,
+        task="triplet",
+        head={"name": "triplet", "width": 0.125},
+        last={"tags": 6e-5, "": 2e-3},
+    )
 
 
 @pytest.fixture

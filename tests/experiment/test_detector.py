@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -12,48 +12,24 @@ import pytest
 from centernet import config as configuration
 from centernet.errors import ConfigError
 from centernet.experiment import report
-from centernet.experiment.assembly import Assembly, assemble
+from centernet.experiment.assembly import Assembly
 from centernet.experiment.detector import Detector, Options, detector, options_of, suppression
 from centernet.experiment.export import Format, export
 from centernet.experiment.inference_graph import Machine, Runtime
 from centernet.experiment.model_files import load
-from centernet.experiment.schema import ExperimentConfig, TestConfig
+from centernet.experiment.schema import TestConfig
 from centernet.geometry.nms import SoftNms
 from centernet.inference.preprocess import fit, to_image
-from centernet.structures import Array, ClassTable, Detections, Normalization
+from centernet.structures import Array, Detections
 
 RUNTIMES = [runtime for runtime in get_args(Runtime) if runtime != "auto"]
 SIZES = ((64, 64), (48, 100), (64, 64))
 
 
 @pytest.fixture(scope="module")
-def assembly() -> Assembly:
+def assembly(assembled: Callable[..., Assembly]) -> Assembly:
     """A tiny network for 64x64, with parameters by which its detections differ from each other."""
     return assembled({"name": "resnet", "num_layers": 18, "width": 0.125}, {"name": "deconv", "width": 0.125}, side=64)
-
-
-def assembled(backbone: dict[str, Any], neck: dict[str, Any], *, side: int) -> Assembly:
-    """A network of two classes."""
-    tree: dict[str, Any] = {
-        "task": {"name": "ctdet"},
-        "data": {"dataset": {"name": "shapes"}, "input_size": [side, side]},
-        "model": {
-            "backbone": backbone,
-            "neck": neck,
-            "head": {"name": "conv", "hidden_channels": 8},
-            "pretrained_model_dir": None,
-        },
-        "train": {"batch_size": 1},
-    }
-    config = configuration.validate(ExperimentConfig, tree, source="test")
-    made = assemble(config, ClassTable(("disk", "ring")), Normalization((0.4, 0.5, 0.6), (0.3, 0.2, 0.25)))
-    for name, parameter in made.network.parameters().items():
-        drawn = np.random.default_rng(crc32(name.encode())).normal(size=parameter.shape)
-        if name.endswith(("gamma", "var")):
-            parameter.d = 1 + 0.1 * np.abs(drawn)
-        else:
-            parameter.d = drawn * (np.sqrt(2 / np.prod(parameter.shape[1:])) if name.endswith("W") else 0.05)
-    return made
 
 
 def images() -> list[Array]:
@@ -207,7 +183,7 @@ def test_the_protocol_says_all_that_numbers_depend_on(assembly: Assembly) -> Non
     ],
 )
 def test_keeping_the_resolution_at_several_scales_pads_to_what_the_network_takes(
-    backbone: dict[str, Any], neck: dict[str, Any], sizes: list[tuple[int, int]]
+    assembled: Callable[..., Assembly], backbone: dict[str, Any], neck: dict[str, Any], sizes: list[tuple[int, int]]
 ) -> None:
     made = assembled({**backbone, "width": 0.125}, neck, side=128)
     sees = make(made, runtime="nnabla", keep_resolution=True, scales=(0.8, 1.5))
@@ -218,7 +194,7 @@ def test_keeping_the_resolution_at_several_scales_pads_to_what_the_network_takes
     assert protocol["input_size"].endswith(f"padded to a multiple of {made.network.input_multiple}")
 
 
-def test_an_input_size_that_the_network_does_not_take_is_refused_with_the_nearest() -> None:
+def test_an_input_size_that_the_network_does_not_take_is_refused_with_the_nearest(assembled: Callable[..., Assembly]) -> None:
     made = assembled({"name": "hourglass", "num_layers": 52, "width": 0.125}, {"name": "identity"}, side=127)
     assert made.description.input_size == (127, 127)
     with pytest.raises(ConfigError, match=r"input size 500x128 .*: expected multiples of 128, or one less; .* is 511x128"):
