@@ -96,7 +96,8 @@ class Mpi:
                 f"different MPI installations; use the mpirun beside this Python ({os.path.join(sys.prefix, 'bin', 'mpirun')})"
             )
         with joining("MPI", seconds=timeout, rank=self.rank, size=self.size):
-            self._pulse = Watch(self._mpi, self._world.Dup(), timeout=timeout).pulse
+            self._watch = Watch(self._mpi, self._world.Dup(), timeout=timeout)
+            self._pulse = self._watch.pulse
             check_kinds(self.gather((isinstance(self, Nccl), platform.node())))
 
     def sum_in_place(self, array: Array) -> None:
@@ -148,6 +149,7 @@ class Mpi:
         """MPI_Abort: mpirun ends the other processes and returns the exit code."""
         sys.stdout.flush()
         sys.stderr.flush()
+        self._watch.ending_all()
         self._world.Abort(exit_code)
         raise SystemExit(exit_code)  # where Abort returns
 

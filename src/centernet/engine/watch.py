@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from centernet.engine.siblings import GOODBYE, SAID, Siblings
+
 LIVELY = 0.01  # of a core: who computes less than that, computes nothing
 LONGEST = 20  # times its longest turn a main thread that does compute may take for one more
 TURNS = 3  # after so many it is known how long one takes
@@ -211,6 +213,7 @@ class Watch:
         unheard = [Report(waiting=None, quiet=0.0, granted=timeout, is_busy=False, doing="starting", where="", host=host) for host in hosts]
         self._heard = {rank: (time.monotonic(), unheard[rank]) for rank in self._others}
         self._looked = time.monotonic()
+        self._siblings = Siblings(world)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
@@ -220,6 +223,11 @@ class Watch:
         """Say goodbye, and watch no longer."""
         self._ended.set()
         self._thread.join()
+        self._siblings.say(GOODBYE)
+
+    def ending_all(self) -> None:
+        """This process has said why it ends all others, and is about to."""
+        self._siblings.say(SAID)
 
     def _run(self) -> None:
         try:
@@ -267,6 +275,7 @@ class Watch:
     def _end(self, why: str) -> None:
         """End all processes, whatever their main threads are at."""
         print(f"error: {why}; rank {self._rank} has ended all", file=sys.stderr, flush=True)
+        self.ending_all()
         threading.Timer(GRACE, os._exit, [EXIT_CODE]).start()  # where MPI cannot
         _kill_later(os.getppid(), among=STARTERS)
         self._world.Abort(EXIT_CODE)
