@@ -121,8 +121,9 @@ def _base(choice: Choice) -> tuple[Tree, str]:
 def _preset(task: str | None, words: Mapping[str, Any]) -> Tree:
     """The sections that the family's words mean, and how such networks are trained."""
     dataset, arch = words.get("dataset", "coco"), words.get("arch", "resnet")
+    preset = family.preset(dataset, arch, words.get("num_layers"), task=task)  # which knows the words
     train = configuration.merge(TRAIN_DEFAULTS[dataset], {} if family.is_predecessors_word(arch) else OFFICIAL_DEFAULTS)
-    return configuration.merge({"train": train}, family.preset(dataset, arch, words.get("num_layers"), task=task))
+    return configuration.merge({"train": train}, preset)
 
 
 def _of_start(start: Mapping[str, Any], words: Mapping[str, Any]) -> Tree:
