@@ -134,6 +134,20 @@ def test_a_wrong_part_is_named_without_its_whole() -> None:
     assert str(caught.value) == "x: size.1: found '2' (str), expected a valid integer"
 
 
+@pytest.mark.parametrize("where", ["arguments", "more"])
+def test_a_value_of_none_of_several_types_is_one_mistake_of_its_own_key(where: str) -> None:
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Either:
+        arguments: dict[str, bool | int] = Field(default_factory=dict)
+        more: tuple[bool | int, ...] = ()
+
+    wrong: dict[str, Any] = {"arguments": {"a": 1, "b": "x"}} if where == "arguments" else {"more": [1, "x"]}
+    with pytest.raises(ConfigError) as caught:
+        config.validate(Either, wrong, source="x")
+    key = "arguments.b" if where == "arguments" else "more.1"
+    assert str(caught.value) == f"x: {key}: found 'x' (str), expected a valid boolean or a valid integer"
+
+
 def test_a_section_inside_itself_is_named() -> None:
     tree: dict[str, Any] = {**GOOD}
     tree["schedule"] = tree

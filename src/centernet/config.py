@@ -20,6 +20,7 @@ from centernet import plugins
 from centernet.errors import ConfigError, OutputError, did_you_mean
 
 Tree = dict[str, Any]
+Location = tuple[int | str, ...]
 T = TypeVar("T")
 
 
@@ -128,7 +129,7 @@ def validate(schema: type[T], tree: Mapping[str, Any], *, source: str) -> T:
     try:
         return TypeAdapter(schema).validate_json(text, strict=True)
     except ValidationError as error:
-        mistakes = error.errors(include_url=False)
+        mistakes = _without_alternatives(tree, error.errors(include_url=False))
         inner = {mistake["loc"][:depth] for mistake in mistakes for depth in range(len(mistake["loc"]))}  # a wrong part explains the whole
         lines = [f"{source}: {_explain(schema, tree, mistake)}" for mistake in mistakes if mistake["loc"] not in inner]
         raise ConfigError("\n".join(lines)) from None
@@ -158,6 +159,29 @@ def _foreign_values(tree: object, key: str = "", around: tuple[int, ...] = ()) -
             yield from _foreign_values(value, f"{key}.{name}" if key else str(name), (*around, id(tree)))
     elif not isinstance(tree, (str, int, float, type(None))) or (isinstance(tree, float) and not math.isfinite(tree)):
         yield key, tree
+
+
+def _without_alternatives(tree: Mapping[str, Any], mistakes: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """One mistake of each key: of a value that is none of several types, pydantic has one for each, below the value's own path."""
+    result: list[ErrorDetails] = []
+    for mistake in mistakes:
+        own = _part_of(tree, mistake["loc"])
+        if own != mistake["loc"] and result and result[-1]["loc"] == own:
+            more = mistake["msg"].removeprefix("Input should be ")
+            result[-1] = {**result[-1], "msg": f"{result[-1]['msg']} or {more}"}
+        else:
+            result.append({**mistake, "loc": own})
+    return result
+
+
+def _part_of(tree: Any, location: Location) -> Location:
+    """As much of a location as the tree has, and the key that it lacks."""
+    for depth, part in enumerate(location):
+        if not isinstance(tree, (Mapping, list)):
+            return location[:depth]
+        is_there = part in tree if isinstance(tree, Mapping) else isinstance(part, int) and part < len(tree)
+        tree = tree[part] if is_there else None  # type: ignore[index]
+    return location
 
 
 def _explain(schema: type, tree: Mapping[str, Any], details: ErrorDetails) -> str:
