@@ -91,6 +91,8 @@ def test_what_overlaps_is_always_suppressed_and_the_protocol_says_so(assembly: A
 def test_images_of_their_own_size_are_padded_to_a_pixel_less_than_a_multiple(assembly: Assembly, image: Array) -> None:
     sees = make(assembly, keep_resolution=True, scales=(1.0, 1.5))
     assert [fit(image, sees.spec, scale=scale).size for scale in sees.scales] == [(127, 127), (255, 255)]
+    protocol = report.protocol_text(sees, metric="coco", num_images=1)
+    assert protocol["input_size"] == "image's own, padded to a multiple of 128 less 1"
     assert_same(sees.predict(image), make(assembly, "nnabla", keep_resolution=True, scales=(1.0, 1.5)).predict(image))
 
 

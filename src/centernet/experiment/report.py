@@ -17,7 +17,9 @@ Results = Mapping[str, Any]
 def protocol_text(detector: Detector, *, metric: str, num_images: int) -> dict[str, Any]:
     """How numbers came about: what must be equal for two of them to be compared."""
     spec = detector.spec
-    size = f"image's own, padded to a multiple of {spec.multiple}" if spec.keep_resolution else "x".join(map(str, spec.size))
+    size = "x".join(map(str, spec.size))
+    if spec.keep_resolution:
+        size = f"image's own, padded to a multiple of {spec.multiple}" + (" less 1" if any(spec.missing) else "")
     options, suppression = detector.options, detector.suppression
     return {
         "metric": metric,
