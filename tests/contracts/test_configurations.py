@@ -15,7 +15,7 @@ from centernet.models import architectures, catalogue
 from centernet.structures import ClassTable, Normalization
 
 CFG = Path(__file__).resolve().parents[2] / "cfg"
-FILES = sorted(path for path in CFG.glob("*.yaml") if path.stem != "quickstart")
+FILES = sorted(path for path in CFG.glob("*.yaml") if not path.stem.startswith("quickstart"))
 TRIPLETS = {"large_hourglass": "hourglass_104_coco_triplet", "small_hourglass": "hourglass_52_coco_triplet"}
 VARIANTS = {"2x": None, "512": (512, 512)}  # of a published network: trained longer, or at another input size
 

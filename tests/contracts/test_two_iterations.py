@@ -37,7 +37,7 @@ def at_its_smallest(path: Path) -> tuple[ExperimentConfig, Assembly]:
     for side in SIDES:
         config = experiment(Choice(yaml=path, input_size=(side, side), keys=keys))
         with suppress(ConfigError):  # the network does not take it
-            return config, assemble(config, *(SHAPES if path.stem == "quickstart" else known_of(config.data)))
+            return config, assemble(config, *(SHAPES if path.stem.startswith("quickstart") else known_of(config.data)))
     raise AssertionError(f"no network takes more than {SIDES[-1]} pixels a side as its smallest input")
 
 

@@ -73,7 +73,7 @@ def read(folder: Path, text: str) -> ExperimentConfig:
 
 
 def test_cfg_holds_the_published_experiments_and_the_quickstart() -> None:
-    assert {path.stem for path in CFG.glob("*.yaml")} == {*PUBLISHED, *LATER, "quickstart"}
+    assert {path.stem for path in CFG.glob("*.yaml")} == {*PUBLISHED, *LATER, "quickstart", "quickstart_triplet"}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -13,6 +13,7 @@ import pytest
 from centernet.engine.monitors import read_csv, read_series
 from centernet.imaging.io import read_image
 
+ROOT = Path(__file__).resolve().parents[3]
 Command = Callable[..., Any]
 NETWORKS: dict[str, dict[str, Any]] = {
     "hourglass": {"backbone": {"name": "hourglass", "num_layers": 52, "width": 0.125}, "neck": {"name": "identity"}},
@@ -69,3 +70,14 @@ def test_a_network_of_keypoint_triplets_is_trained_and_measured_meanwhile(
         assert np.isfinite(values).all()
     assert float(steps[-1]["heatmap"]) < float(steps[0]["heatmap"])
     assert [row["epoch"] for row in rows if row.get("AP50")] == ["0"]
+
+
+@pytest.mark.slow
+def test_keypoint_triplets_learn_the_shapes(centernet: Command, tmp_path: Path) -> None:
+    """The quickstart with its other configuration: trained, measured, drawn and exported."""
+    config, output = ROOT / "cfg" / "quickstart_triplet.yaml", tmp_path / "out"
+    centernet("quickstart", "--config", config, "--data_dir", tmp_path / "shapes", "-o", output)
+    results = json.loads((output / "results.json").read_text())
+    assert results["AP50"] >= 0.75
+    made = {path.name for path in output.iterdir()}
+    assert {"contact_sheet.png", "quickstart.nnp", "quickstart_decoded.nnp", "quickstart_decoded.onnx"} <= made
