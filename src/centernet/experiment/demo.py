@@ -260,7 +260,7 @@ def tiling_for(detector: Detector, *, tile: int, overlap: int) -> Tiling:
     """Tiles of so many image pixels as the detector looks at them: as wide as its input, and no higher."""
     spec, stride = detector.spec, detector.description.stride
     height, width = spec.size
-    repeats = len(detector.scales) > 1
+    repeats = len(detector.scales) > 1 or detector.assembly.task.suppression is not None
     if spec.keep_resolution:
         return Tiling(tile=tile, overlap=overlap, cell=stride, repeats=repeats)
     return Tiling(tile=tile, overlap=overlap, cell=stride * tile / width, aspect=min(1.0, height / width), repeats=repeats)

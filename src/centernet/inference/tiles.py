@@ -23,7 +23,7 @@ class Tiling:
 
     cell: image pixels to a cell of the network's heatmap, which is how exactly it places a box. aspect: height over width of
     what the network sees of a tile, in (0, 1]; tiles are so much lower. repeats: the detector may say an object more than once,
-    as it does of several test scales, whose soft-NMS lowers scores and drops nothing.
+    as it does where it needs soft-NMS, which lowers scores and drops nothing: of several test scales, and of keypoint triplets.
     """
 
     tile: int
