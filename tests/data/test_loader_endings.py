@@ -95,6 +95,7 @@ def test_a_killed_parent_takes_its_workers_along_even_if_they_hang_in_c(start: C
         assert "/dev/shm/" not in Path(f"/proc/{pid}/maps").read_text()
     program.process.kill()
     assert program.has_vanished()
+    assert list(program.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("start_method", METHODS)
@@ -110,8 +111,7 @@ def test_a_parent_that_fails_or_exits_is_not_held_up(
     assert stderr.count("Traceback") == bool(expected)
     assert expected in stderr
     assert program.has_vanished()
-    if ending != "die":
-        assert list(program.folder.iterdir()) == []
+    assert list(program.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("start_method", METHODS)
@@ -185,3 +185,4 @@ def test_a_rank_that_is_killed_ends_all_and_leaves_no_worker(start: Callable[...
     program.process.wait(SECONDS)
     assert program.process.returncode != 0
     assert program.has_vanished()
+    assert list(program.folder.glob("pymp-*")) == []

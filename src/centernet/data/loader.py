@@ -13,6 +13,7 @@ from typing import Literal
 from centernet.data import memory, sampler
 from centernet.data.batch_slots import Draft, Job, Slots
 from centernet.data.in_process import InProcess
+from centernet.data.leftovers import remove_fork_server_folder
 from centernet.data.samples import LoaderError, Source
 from centernet.data.shared_memory import OwnMemory, SharedMemory, batch_bytes
 from centernet.data.worker_pool import StartMethod, WorkerPool
@@ -184,6 +185,8 @@ class Loader:
         if self._maker is None:
             maker: WorkerPool | InProcess
             if self.workers:
+                if self.start_method == "forkserver":
+                    remove_fork_server_folder()
                 maker = WorkerPool(
                     self.source,
                     Slots(self.source, [SharedMemory(0) for _ in range(1 + self.prefetch)], batch=self._batch),
