@@ -19,30 +19,41 @@ from centernet.engine import checkpoint
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_two_processes_of_batch_2_equal_one_of_batch_4_after_three_steps(mpirun: Run, tmp_path: Path) -> None:
-    for processes in (1, 2):
-        ended = mpirun(processes, "train_and_save.py", tmp_path / f"{processes}.npz")
-        assert ended.returncode == 0, ended.stderr
-    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("alone")
+
+
+@pytest.fixture
+def one(mpirun: Run, module_folder: Path) -> Any:
+    """What one process of batch 4 has after three steps; trained once for all tests."""
+    path = module_folder / "1.npz"
+    if not path.exists():
+        assert mpirun(1, "train_and_save.py", path).returncode == 0
+    return np.load(path)
+
+
+def test_two_processes_of_batch_2_equal_one_of_batch_4_after_three_steps(mpirun: Run, one: Any, tmp_path: Path) -> None:
+    ended = mpirun(2, "train_and_save.py", tmp_path / "2.npz")
+    assert ended.returncode == 0, ended.stderr
+    two = np.load(tmp_path / "2.npz")
     assert set(one.files) == set(two.files)
     for name in one.files:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_two_processes_of_two_batches_of_one_image_equal_one_of_batch_4(mpirun: Run, tmp_path: Path) -> None:
-    assert mpirun(1, "train_and_save.py", tmp_path / "1.npz").returncode == 0
+def test_two_processes_of_two_batches_of_one_image_equal_one_of_batch_4(mpirun: Run, one: Any, tmp_path: Path) -> None:
     ended = mpirun(2, "train_and_save.py", tmp_path / "2.npz", "accumulate")
     assert ended.returncode == 0, ended.stderr
-    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+    two = np.load(tmp_path / "2.npz")
     for name in one.files:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_the_way_of_gpus_trains_as_that_of_cpus_with_a_stand_in_for_their_communicator(mpirun: Run, tmp_path: Path) -> None:
-    assert mpirun(1, "train_and_save.py", tmp_path / "1.npz").returncode == 0
+def test_the_way_of_gpus_trains_as_that_of_cpus_with_a_stand_in_for_their_communicator(mpirun: Run, one: Any, tmp_path: Path) -> None:
     ended = mpirun(2, "stand_in.py", tmp_path / "2.npz")
     assert ended.returncode == 0, ended.stderr
-    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+    two = np.load(tmp_path / "2.npz")
     for name in one.files:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
@@ -127,5 +138,9 @@ def test_a_bit_that_turns_over_on_one_rank_ends_all_and_is_named(mpirun: Run) ->
     ended = mpirun(3, "differ.py", 2)
     assert ended.returncode == 3, ended.stderr
     assert "error: after 4 steps parameter 'two/conv/W' of rank 2 on " in ended.stderr
+
+
+@pytest.mark.slow
+def test_ranks_that_are_equal_are_not_found_to_differ(mpirun: Run) -> None:
     ended = mpirun(3, "differ.py", -1)
     assert (ended.returncode, ended.stdout) == (0, "equal\n"), ended.stderr

@@ -156,7 +156,7 @@ class Pulse:
 
     def _where(self) -> str:
         frame = sys._current_frames().get(self._main or 0)
-        stack = traceback.extract_stack(frame)[-FRAMES:]
+        stack = traceback.extract_stack(frame, limit=FRAMES)
         return ", called by ".join(f"{Path(part.filename).name}:{part.lineno} {part.name}" for part in reversed(stack))
 
 
