@@ -64,8 +64,8 @@ class Model:
 
         Returns:
             Of arrays, arrays (B, c, h, w) with h = H / stride, computed with the parameters as they are now; of a variable,
-            variables in the network's layout, for a graph of one's own. heatmap: a logit for each class (its sigmoid is the
-            score); all others in heatmap cells.
+            variables in the network's layout, for a graph of one's own. Heatmaps are logits of each class (the sigmoid is the
+            score); sizes and offsets are in heatmap cells.
 
         Raises:
             ConfigError: the shape or type is none of these, or the network does not take the size.
@@ -95,7 +95,8 @@ class Model:
 
         Returns:
             Of arrays one `Detections` for each image: boxes (k, 4) xyxy in pixels of the network's input, scores (k,), class_ids
-            (k,), best first. Of variables the same as variables, (B, k, ...), by name.
+            (k,), best first. Of variables the same as variables, (B, k, ...), by name. Of keypoint triplets the detections may be
+            fewer than k, and the variables are (B, n, ...), n >= k, not suppressed, with score 0 where nothing is.
 
         Raises:
             ConfigError: heads are missing, or k is not between 1 and the number of cells (of variables: is below 1).
