@@ -197,8 +197,17 @@ def _explain(schema: type, tree: Mapping[str, Any], details: ErrorDetails) -> st
         return f"{path}: {details['msg']}"
     if kind.startswith("dataclass"):
         return f"{path}: expected a section with keys, found {found!r}"
-    expected = details["msg"].removeprefix("Input should be ")
+    expected = _number_of_items(details) or details["msg"].removeprefix("Input should be ")
     return f"{path}: found {found!r} ({type(found).__name__}), expected {expected}"
+
+
+def _number_of_items(details: ErrorDetails) -> str:
+    """How many a list should have, where that is the mistake; pydantic speaks of tuples and of validation."""
+    limit = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}.get(details["type"])
+    if limit is None:
+        return ""
+    number = details["ctx"][limit[1]]
+    return f"{limit[0]} {number} item{'' if number == 1 else 's'}"
 
 
 def _known_keys(schema: type, tree: Any, location: Sequence[str]) -> list[str]:
