@@ -16,7 +16,7 @@ from centernet.tasks.triplet.targets import CORNERS
 
 
 class _Keypoints(NamedTuple):
-    """The best cells of one heatmap, (V, K) each, best first; x and y in cells, scores 0 where the cell is no peak."""
+    """The best cells of one heatmap, (V, K) each, best first; x and y in cells or input pixels, scores 0 where the cell is no peak."""
 
     x: nn.Variable
     y: nn.Variable
@@ -26,7 +26,7 @@ class _Keypoints(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """The best pairs of corners, (V, n) each, best first; corners in cells, scores -1 where the two are no pair.
+    """The best pairs of corners, (V, n) each, best first; corners in cells or input pixels, scores -1 where the two are no pair.
 
     first_scores, second_scores: of the top left and the bottom right corner.
     """
@@ -67,15 +67,16 @@ def decode_graph(
     views = [ct]
     if flipped:
         pairs, views = _with_mirrored_back(pairs, images, grid.cells[1]), _of_both_views(ct, images, grid.cells[1])
-    x1, x2 = (x * (grid.width / grid.cells[1]) for x in (pairs.x1, pairs.x2))
-    y1, y2 = (y * (grid.height / grid.cells[0]) for y in (pairs.y1, pairs.y2))
-    first, *others = (_center_scores(x1, y1, x2, y2, pairs.class_ids, view, grid) for view in views)
+    across, down = grid.width / grid.cells[1], grid.height / grid.cells[0]  # pixels a cell
+    pairs = pairs._replace(x1=pairs.x1 * across, y1=pairs.y1 * down, x2=pairs.x2 * across, y2=pairs.y2 * down)
+    first, *others = (_center_scores(pairs, view._replace(x=view.x * across, y=view.y * down)) for view in views)
     for other in others:
         first = first + F.equal_scalar(first, 0.0) * other
     is_object = F.greater_scalar(first, 0.0) * F.greater_scalar(pairs.scores, 0.0)
-    scores, order = F.top_k_data((2.0 * pairs.scores + first) * (1 / 3) * is_object, x1.shape[1], base_axis=1, with_index=True)
+    total = (2.0 * pairs.scores + first) * (1 / 3) * is_object
+    scores, order = F.top_k_data(total, total.shape[1], base_axis=1, with_index=True)
     return {
-        "boxes": _chosen(_columns(x1, y1, x2, y2), order),
+        "boxes": _chosen(_columns(pairs.x1, pairs.y1, pairs.x2, pairs.y2), order),
         "scores": F.maximum_scalar(scores, 0.0),
         "class_ids": _chosen(pairs.class_ids, order),
         "corner_scores": _chosen(_columns(pairs.first_scores, pairs.second_scores), order),
@@ -110,19 +111,15 @@ def _best_pairs(tl: _Keypoints, br: _Keypoints, *, ae_threshold: float, limit: i
     return _Pairs(x1, y1, x2, y2, best, class_ids, first_scores, second_scores)
 
 
-def _center_scores(
-    x1: nn.Variable, y1: nn.Variable, x2: nn.Variable, y2: nn.Variable, class_ids: nn.Variable, centers: _Keypoints, grid: Grid
-) -> nn.Variable:
-    """(B, n), the score of the best centre of the boxes' class inside their central region, 0 where there is none.
-
-    x1, y1, x2, y2: (B, n), in network-input pixels. centers: (B, m), in cells.
-    """
+def _center_scores(pairs: _Pairs, centers: _Keypoints) -> nn.Variable:
+    """(B, n), the score of the best centre of a pair's class inside its central region, 0 where there is none; all in input pixels."""
+    x1, y1, x2, y2, *_ = pairs
     width, height = x2 - x1, y2 - y1
     is_large = F.greater_scalar(width * height, SMALL_AREA)
     share = is_large * (2 / 5 - 1 / 3) + 1 / 3
-    x, y = centers.x * (grid.width / grid.cells[1]), centers.y * (grid.height / grid.cells[0])
-    inside = F.less_scalar(_absolute(_each(class_ids, centers.class_ids)), 0.5)
-    for low, high, middle in ((x1 + share * width, x2 - share * width, x), (y1 + share * height, y2 - share * height, y)):
+    inside = F.less_scalar(_absolute(_each(pairs.class_ids, centers.class_ids)), 0.5)
+    sides = (x1 + share * width, x2 - share * width, centers.x), (y1 + share * height, y2 - share * height, centers.y)
+    for low, high, middle in sides:
         inside = inside * F.less_scalar(_each(low, middle), 0.0) * F.greater_scalar(_each(high, middle), 0.0)
     return F.max(inside * F.reshape(centers.scores, (-1, 1, centers.scores.shape[1])), axis=2)
 
