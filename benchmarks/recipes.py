@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -193,7 +194,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="default: " + ", ".join(f"{epochs} of {data}" for data, epochs in EPOCHS.items()))
     parser.add_argument("--every", type=int, default=3, help="epochs from one measurement of AP to the next")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one core each")
+    parser.add_argument(
+        "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="trainings at a time, one core each (default: cores)"
+    )
     parser.add_argument("--recipes", type=lambda text: text.split(";"), default=list(RECIPES), help=f"of {'; '.join(KNOWN)}")
     parser.add_argument("--keep", type=Path, help="folder for each training's numbers: what is there is not trained again")
     parser.add_argument("--write", action="store_true", help="numbers and curves into docs/images, docs/recipes.md and recipes/*.yaml")
