@@ -8,7 +8,10 @@ import numpy as np
 
 from centernet.geometry.nearest import away_from, nearest_place
 from centernet.structures import Array, Grid, Sample
-from centernet.tasks._keypoints.targets import ideal_logits
+from centernet.tasks._keypoints.targets import CERTAIN_LOGIT
+
+NOTHING = -200.0  # a logit whose sigmoid is 0 in float32
+SLOPE = -0.01  # of a heatmap where there is nothing, per cell: on level ground every cell would be the highest of its neighbourhood
 
 
 def perfect_heads(
@@ -23,7 +26,7 @@ def perfect_heads(
     Args:
         sample: its boxes are xyxy in network-input pixels; all of them are to be found.
         grid: the network's input size and stride.
-        encode: `targets.encode_centers` with `form="ltrb"`, `at="center"`.
+        encode: `targets.encode_centers` with `form="ltrb"`, `at="center"`, and `class_ids` besides.
         heads: heatmap, and size and offset, or ltrb.
         num_kinds: sizes are said so many times, once for each class.
 
@@ -35,12 +38,21 @@ def perfect_heads(
     ltrb = _distances(targets, grid.cells)
     low, high = ltrb[:2], ltrb[2:]  # from the middle of the cell
     maps = {
-        "heatmap": ideal_logits(targets["heatmap"]),
+        "heatmap": _heatmap(targets),
         "size": np.tile(low + high, (num_kinds, 1, 1)),
         "offset": (high - low + 1) / 2,
         "ltrb": ltrb,
     }
     return {name: maps[name].astype(np.float32)[None] for name in heads}
+
+
+def _heatmap(targets: dict[str, Array]) -> Array:
+    is_object = targets["mask"] > 0
+    num_classes, height, width = targets["heatmap"].shape
+    slope = SLOPE * np.add.outer(np.arange(height), np.arange(width)).astype(np.float32)
+    heatmap = np.repeat(NOTHING + slope.reshape(1, -1), num_classes, axis=0)
+    heatmap[targets["class_ids"][is_object], targets["indices"][is_object]] = CERTAIN_LOGIT
+    return heatmap.reshape(num_classes, height, width)
 
 
 def _distances(targets: dict[str, Array], cells: tuple[int, int]) -> Array:

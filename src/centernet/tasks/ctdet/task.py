@@ -110,6 +110,7 @@ class CenterDetection:
             radius=Fixed(0),
             min_overlap=self.config.min_overlap,
             form="ltrb",
+            more=("class_ids",),
             clip=self.config.boxes.clip,
         )
         maps = perfect_heads(sample, grid, encode=encode, heads=self.heads, num_kinds=number if self.config.boxes.per_class else 1)
