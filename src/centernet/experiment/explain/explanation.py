@@ -77,7 +77,7 @@ def measure(
     judgement = _judged(metric.plain, dataset, counts_difficult=counts_difficult)
     of_maps = dict(metric.perfect)
     last = {EVERYTHING: of_maps.pop(EVERYTHING)} if of_maps else {}
-    metrics = {**of_maps, CLASSES: _with_classes(judgement, make()), **last}
+    metrics = {**of_maps, CLASSES: with_classes(judgement, make()), **last}
     explanation = Explanation(
         results=results,
         perfect={name: _overall(one.compute()) for name, one in metrics.items()},
@@ -97,7 +97,7 @@ def _judged(metric: Metric, dataset: DetectionDataset, *, counts_difficult: bool
     return judge(store, dataset.annotations, need_not_be_found=difficult & (not counts_difficult))
 
 
-def _with_classes(judgement: Judgement, metric: Metric) -> Metric:
+def with_classes(judgement: Judgement, metric: Metric) -> Metric:
     """The metric, told of detections none of which is confused: the best on each object that is not found otherwise has its class."""
     mended = mendable(judgement, Kind.CONFUSED)
     keep = np.flatnonzero((judgement.kinds != Kind.CONFUSED) | mended)
