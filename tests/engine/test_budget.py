@@ -68,6 +68,7 @@ def test_a_schedule_keeps_its_shape_in_a_shorter_training() -> None:
     assert stretched(ScheduleConfig(warmup_epochs=0), num_epochs=3, made_for=140).warmup_epochs == 0
 
 
+@pytest.mark.slow
 def test_processes_of_different_speed_choose_the_epochs_of_the_slowest(mpirun: Callable[..., Any], tmp_path: Path) -> None:
     """Alone, the first would take 17 epochs for its hour."""
     ended = mpirun(2, "choose_epochs.py", tmp_path)

@@ -125,7 +125,7 @@ def test_mpirun_hands_on_sigusr1_and_all_ranks_stop_with_a_checkpoint(start_mpir
     assert checkpoint.load(tmp_path).progress.iteration >= 1
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_half_precision_skips_overflows_without_a_trace_and_resumes_inside_a_growth_interval(
     mpirun: Run, tmp_path: Path, processes: int
 ) -> None:
