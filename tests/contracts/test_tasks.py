@@ -357,6 +357,7 @@ def test_the_metric_is_one_for_perfect_detections_however_they_are_shared_out(ta
     result = shares[0].compute()
     assert result["AP"] == pytest.approx(1)
     assert result["AP50"] == pytest.approx(1)
+    assert shares[0].overall() == {name: pytest.approx(result[name]) for name in ("AP", "AP50")}
     per_class = result["per_class"]
     assert isinstance(per_class, dict)
     assert list(per_class) == list(CLASSES.names)

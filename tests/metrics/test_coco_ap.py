@@ -92,6 +92,12 @@ def test_the_mean_over_classes_with_objects_is_the_total() -> None:
         assert mean == pytest.approx(result[number])  # type: ignore[literal-required]
 
 
+def test_ap_and_ap50_alone_are_those_of_all_numbers() -> None:
+    for metric in (metric_of(*random_case()), metric_of(annotations_of([], 1), [])):
+        everything = metric.compute()
+        assert metric.overall() == {"AP": everything["AP"], "AP50": everything["AP50"]}
+
+
 def test_the_table_comes_in_the_order_of_the_classes_not_of_their_ids() -> None:
     annotations = annotations_of([[0, 0, 0, 0, 50, 50], [0, 1, 100, 100, 150, 150]], 1)
     found = Detections(np.asarray([[0, 0, 50, 50]]), np.asarray([0.9]), np.asarray([0]))

@@ -48,12 +48,8 @@ class CocoAP(DetectionCollector):
 
     def compute(self) -> CocoResult:
         """The twelve numbers over all images of the data set, and AP and AP50 of each class."""
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress by print
-            evaluation = COCOeval(self._ground_truth(), self._detections(), "bbox")
-            evaluation.params.imgIds = [int(i) for i in self._annotations.image_ids]
-            evaluation.params.catIds = list(self._classes.category_ids)
-            evaluation.evaluate()
-            evaluation.accumulate()
+        evaluation = self._accumulated()
+        with _silence():
             evaluation.summarize()
         stats = [float(value) for value in evaluation.stats]
         # (IoU threshold, recall, class, area range, detections per image)
@@ -79,6 +75,23 @@ class CocoAP(DetectionCollector):
             ARl=stats[11],
             per_class=per_class,
         )
+
+    def overall(self) -> dict[str, float]:
+        """AP and AP50 of `compute` alone, of objects of all sizes: several times as quick."""
+        precision = self._accumulated(sizes=1).eval["precision"][:, :, :, 0, -1]
+        return {"AP": _mean(precision), "AP50": _mean(precision[0])}
+
+    def _accumulated(self, *, sizes: int = 4) -> COCOeval:
+        """Precision and recall, for so many of COCO's ranges of areas: all, small, medium, large."""
+        with _silence():
+            evaluation = COCOeval(self._ground_truth(), self._detections(), "bbox")
+            evaluation.params.imgIds = [int(i) for i in self._annotations.image_ids]
+            evaluation.params.catIds = list(self._classes.category_ids)
+            evaluation.params.areaRng = evaluation.params.areaRng[:sizes]
+            evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:sizes]
+            evaluation.evaluate()
+            evaluation.accumulate()
+        return evaluation
 
     def _ground_truth(self) -> COCO:
         annotations = self._annotations
@@ -116,6 +129,11 @@ class CocoAP(DetectionCollector):
         }
         coco.createIndex()
         return coco
+
+
+def _silence() -> contextlib.AbstractContextManager[object]:
+    """pycocotools reports its progress by print."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def _mean(precision: Array) -> float:

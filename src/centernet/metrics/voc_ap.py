@@ -118,6 +118,11 @@ class VocAP(DetectionCollector):
         all_classes = float(np.nan_to_num(points).mean()) if mean >= 0 else -1.0
         return VocResult(AP=mean, AP50=mean, AP50_area=_mean(areas), AP50_all_classes=all_classes, per_class=per_class)
 
+    def overall(self) -> dict[str, float]:
+        """AP and AP50 of `compute` alone."""
+        found = self.compute()
+        return {"AP": found["AP"], "AP50": found["AP50"]}
+
     def curve(self, class_id: int) -> Curve:
         """The precision-recall curve of one class; class_id in [0, number of classes)."""
         truth = self._annotations

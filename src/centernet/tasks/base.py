@@ -34,6 +34,9 @@ class Metric(Protocol):
     def compute(self) -> Mapping[str, object]:
         """The numbers; `AP` is the one by which the best model is chosen, `per_class` maps names to numbers."""
 
+    def overall(self) -> Mapping[str, float]:
+        """`AP` and `AP50` of `compute` alone, which may be had sooner."""
+
     def detections_json(self) -> list[dict[str, object]]:
         """The plain COCO result list, nothing rounded."""
 

@@ -80,7 +80,7 @@ def measure(
     metrics = {**of_maps, CLASSES: with_classes(judgement, make()), **last}
     explanation = Explanation(
         results=results,
-        perfect={name: _overall(one.compute()) for name, one in metrics.items()},
+        perfect={name: one.overall() for name, one in metrics.items()},
         not_known="" if detector.options.with_maps else NO_MAPS,
         ignored=f"{'Crowds' if counts_difficult else 'Crowds and difficult objects'} need not be found: detections on them do not count.",
         findings=find(judgement, dataset),
@@ -108,7 +108,3 @@ def with_classes(judgement: Judgement, metric: Metric) -> Metric:
     for image, rows in zip(images.tolist(), np.split(by_image, starts[1:])[: len(images)], strict=True):
         metric.update(image, Detections(judgement.boxes[rows], judgement.scores[rows], class_ids[rows]))
     return metric
-
-
-def _overall(numbers: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(numbers[name]) for name in ("AP", "AP50") if name in numbers}

@@ -61,6 +61,10 @@ class ExplainingMetric:
         """The plain numbers."""
         return self.plain.compute()
 
+    def overall(self) -> Mapping[str, float]:
+        """The plain AP and AP50."""
+        return self.plain.overall()
+
     def detections_json(self) -> list[dict[str, object]]:
         """The plain detections."""
         return self.plain.detections_json()
