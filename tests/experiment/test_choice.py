@@ -9,7 +9,8 @@ import pytest
 
 from centernet import config
 from centernet.errors import ConfigError
-from centernet.experiment.choice import TRAIN_DEFAULTS, Choice, experiment, from_description
+from centernet.experiment.choice import TRAIN_DEFAULTS, Choice, check_agreement, experiment, from_description
+from centernet.models import architectures
 
 CFG = Path(__file__).resolve().parents[2] / "cfg"
 FP, MP, QUICK = CFG / "resnet_18_coco_fp.yaml", CFG / "resnet_18_coco_mp.yaml", CFG / "quickstart.yaml"
@@ -141,3 +142,25 @@ def test_a_training_from_a_model_file_takes_its_experiment_and_the_official_sche
     assert elsewhere["data"] == described(FP)["data"]
     with pytest.raises(ConfigError, match=r"--dataset: 'cocoo' is unknown; did you mean 'coco'"):
         experiment(Choice(start=start, words={"dataset": "cocoo"}))
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ({"arch": "large_hourglass"}, "large_hourglass"),
+        ({"arch": "hourglass"}, "large_hourglass"),
+        ({"arch": "hourglass", "num_layers": 52}, "small_hourglass"),
+        ({"arch": "dla_34"}, "dla_34"),
+    ],
+)
+def test_a_network_under_a_task_with_heads_of_its_own_has_them(words: dict[str, Any], name: str) -> None:
+    size = None if "hourglass" in name else (512, 512)
+    tree = config.to_tree(experiment(Choice(task="triplet", words=words, input_size=size)))
+    assert (tree["task"]["name"], tree["model"]["head"]["name"]) == ("triplet", "triplet")
+    assert tree["data"]["input_size"] == list(size or (511, 511))
+    assert architectures.find(tree["model"]) is architectures.get(name)
+    told = {section: tree[section] for section in ("task", "data", "model")}
+    for typed in (words, {"arch": name}):
+        check_agreement(Choice(words=typed), told, "model.h5")
+    with pytest.raises(ConfigError, match=r"--arch res_18 was typed, but model\.h5 says arch " + name):
+        check_agreement(Choice(words={"arch": "res_18"}), told, "model.h5")
