@@ -70,7 +70,7 @@ model:
     + REST.format(batch=8, rate="3e-3"),
 }
 EPOCHS = {"bccd": 10, "shapes": 5}
-TTF_GIOU = {"task.radius": "ttf", "task.boxes.at": "3x3", "task.loss.boxes": "giou", "task.size_weight": 2.0}
+GIOU = {"task.boxes.at": "3x3", "task.loss.boxes": "giou", "task.size_weight": 2.0}
 LTRB = {
     "task.radius": "ttf",
     "task.boxes.form": "ltrb",
@@ -78,20 +78,19 @@ LTRB = {
     "task.loss.boxes": "giou",
     "task.size_weight": 5.0,
 }
-EMA = {"train.moving_average.decay": 0.999}
 # What is measured unless --recipes says otherwise: the baseline, and what the files in recipes/ change.
 RECIPES: Mapping[str, Mapping[str, object]] = {
     BASELINE: {},
-    "ttf_giou": TTF_GIOU,
+    "giou": GIOU,
+    "ttf_giou": {"task.radius": "ttf", **GIOU},
     "ltrb": LTRB,
-    "ema": EMA,
-    "ttf_giou_ema": {**TTF_GIOU, **EMA},
+    "ema": {"train.moving_average.decay": 0.999},
 }
 PARTS: Mapping[str, Mapping[str, object]] = {  # further ones, to see what does it
     "size_weight 0.3": {"task.size_weight": 0.3},
     "ttf": {"task.radius": "ttf", "task.size_weight": 0.3},
     "3x3": {"task.boxes.at": "3x3", "task.size_weight": 0.3},
-    "giou": {"task.loss.boxes": "giou", "task.size_weight": 2.0},
+    "giou at the centre": {"task.loss.boxes": "giou", "task.size_weight": 2.0},
     "quality focal": {"task.loss.heatmap": "quality_focal", "task.size_weight": 0.3},
 }
 KNOWN = {**RECIPES, **PARTS}

@@ -18,8 +18,10 @@ METRICS = ("AP50", "AP")
 
 
 def verdict(runs: Runs, baseline: Runs) -> str:
-    """Whether AP at the end is better or worse than the baseline's with every seed."""
+    """Whether AP at the end is better or worse than the baseline's with every seed; one alone does not tell."""
     differences = [run["AP"][-1] - base["AP"][-1] for run, base in zip(runs, baseline, strict=True)]
+    if len(differences) == 1:
+        return f"{100 * differences[0]:+.1f} AP with the one seed"
     if all(one > 0 for one in differences):
         return "better"
     return "worse" if all(one < 0 for one in differences) else "no difference beyond the seeds'"

@@ -56,6 +56,7 @@ def test_better_is_what_is_better_with_every_seed(report: ModuleType) -> None:
     assert report.verdict(runs(0.11, 0.21, 0.31), baseline) == "better"
     assert report.verdict(runs(0.09, 0.19, 0.29), baseline) == "worse"
     assert report.verdict(runs(0.50, 0.60, 0.29), baseline) == "no difference beyond the seeds'"
+    assert report.verdict(runs(0.12), runs(0.10)) == "+2.0 AP with the one seed"
 
 
 def test_the_table_has_the_mean_and_half_the_range_in_points(report: ModuleType) -> None:
