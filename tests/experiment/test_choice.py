@@ -164,3 +164,9 @@ def test_a_network_under_a_task_with_heads_of_its_own_has_them(words: dict[str, 
         check_agreement(Choice(words=typed), told, "model.h5")
     with pytest.raises(ConfigError, match=r"--arch res_18 was typed, but model\.h5 says arch " + name):
         check_agreement(Choice(words={"arch": "res_18"}), told, "model.h5")
+
+
+def test_a_network_with_a_tasks_own_heads_is_not_one_without_them() -> None:
+    told = config.to_tree(experiment(Choice(words={"arch": "hourglass_104"})))
+    with pytest.raises(ConfigError, match=r"--arch large_hourglass was typed, but model\.h5 says arch hourglass_104"):
+        check_agreement(Choice(words={"arch": "large_hourglass"}), told, "model.h5")

@@ -171,7 +171,7 @@ def _in_typed_words(said: Mapping[str, Any], typed: Mapping[str, Any], tree: Map
     asked = family.architecture(typed["arch"], typed.get("num_layers"))
     if family.is_name(typed["arch"]):
         own = architectures.find(tree["model"])
-        if own and (own.backbone, own.neck) == (asked.backbone, asked.neck):
-            own = asked  # another task's name for it
+        if own and asked.head == architectures.PLAIN_HEAD and (own.backbone, own.neck) == (asked.backbone, asked.neck):
+            own = asked  # the name of its backbone, whatever heads its task has
         return {**said, "arch": own.name if own else said["arch"]}, {**typed, "arch": asked.name, "num_layers": None}
     return dict(said), {**typed, "arch": family.words({"model": asked.sections})["arch"]}
