@@ -92,6 +92,7 @@ PARTS: Mapping[str, Mapping[str, object]] = {  # further ones, to see what does 
     "3x3": {"task.boxes.at": "3x3", "task.size_weight": 0.3},
     "giou at the centre": {"task.loss.boxes": "giou", "task.size_weight": 2.0},
     "quality focal": {"task.loss.heatmap": "quality_focal", "task.size_weight": 0.3},
+    **{name: {f"data.augment.{name}": {}} for name in ("mosaic", "mixup", "erasing")},
 }
 KNOWN = {**RECIPES, **PARTS}
 
