@@ -73,6 +73,7 @@ def test_a_network_of_keypoint_triplets_is_trained_and_measured_meanwhile(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_keypoint_triplets_learn_the_shapes(centernet: Command, tmp_path: Path) -> None:
     """The quickstart with its other configuration: trained, measured, drawn and exported."""
     config, output = ROOT / "cfg" / "quickstart_triplet.yaml", tmp_path / "out"
