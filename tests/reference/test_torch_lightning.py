@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,6 @@ STRIDE = 4
 @pytest.fixture(scope="module")
 def golden(reference: Path) -> Mapping[str, Array]:
     return dict(np.load(reference / "torch" / "alg_lightning.npz"))
-
-
-@pytest.fixture(scope="module")
-def scalars(reference: Path) -> Any:
-    return json.loads((reference / "torch" / "alg_scalars.json").read_text())
 
 
 def fed(array: object, *, learns: bool = False) -> nn.Variable:
