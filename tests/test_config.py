@@ -22,6 +22,10 @@ class Schedule:
     base_lr: Annotated[float, Field(gt=0)]
     kind: Literal["cosine", "step"] = "cosine"
 
+    def __post_init__(self) -> None:
+        if self.kind == "step" and self.base_lr > 1:
+            raise ValueError("base_lr: is at most 1 with step")
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Experiment:
@@ -108,6 +112,9 @@ def test_an_unwritable_copy_is_an_output_error(tmp_path: Path) -> None:
         ({"size": [1]}, r"size.1: is missing"),
         ({"size": [1, 2, 3]}, r"size: found \[1, 2, 3\] \(list\), expected at most 2 items$"),
         ({"size": [3, 2]}, r"size is \(small, large\)"),
+        ({"size": 3}, r"size: found 3 \(int\), expected a list such as \[a, b\]$"),
+        ({"schedule": {"base_lr:1": None}}, r"x: schedule.base_lr:1: unknown key; YAML wants a space after the colon: 'base_lr: 1'"),
+        ({"schedule": {"base_lr": 2, "kind": "step"}}, "^x: schedule.base_lr: is at most 1 with step$"),
         ({"backbone": {"name": "resnt"}}, r"backbone: backbones: 'resnt' is not there; did you mean 'resnet'\?"),
         ({"backbone": {"name": "resnet", "layers": 18}}, r"backbone.layers: unknown key; did you mean 'num_layers'\?"),
         ({"backbone": {"name": "resnet", "num_layers": 19}}, r"backbone.num_layers: found 19 \(int\), expected 18, 34, 50, 101 or 152"),

@@ -188,16 +188,23 @@ def _explain(schema: type, tree: Mapping[str, Any], details: ErrorDetails) -> st
     location = [str(part) for part in details["loc"]]
     path, kind, found = ".".join(location) or "(top level)", details["type"], details["input"]
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        if ":" in location[-1]:
+            return f"{path}: unknown key; YAML wants a space after the colon: '{location[-1].replace(':', ': ', 1)}'"
         return f"{path}: unknown key{did_you_mean(location[-1], _known_keys(schema, tree, location[:-1]))}"
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{path}: is missing"
     if kind in ("value_error", "assertion_error"):
-        return f"{path}: {details['msg'].partition(', ')[2]}"
+        text = details["msg"].partition(", ")[2]
+        key, _, rest = text.partition(": ")
+        if key.partition(".")[0] not in _known_keys(schema, tree, location):
+            return f"{path}: {text}"
+        return f"{'.'.join([*location, key])}: {rest}"  # the section speaks of one of its keys
     if kind == "plugin":
         return f"{path}: {details['msg']}"
     if kind.startswith("dataclass"):
         return f"{path}: expected a section with keys, found {found!r}"
     expected = _number_of_items(details) or details["msg"].removeprefix("Input should be ")
+    expected = expected.replace("a valid array", "a list such as [a, b]")
     return f"{path}: found {found!r} ({type(found).__name__}), expected {expected}"
 
 

@@ -214,7 +214,7 @@ def test_the_official_losses_are_keys_of_the_task(typed: str, expected: dict[str
 
 def test_official_losses_that_exclude_each_other_are_refused() -> None:
     typed = parsing.choice(parse("train", "ctdet --arch res_18 --dense_wh --cat_spec_wh"))
-    with pytest.raises(ConfigError, match=r"task\.boxes: per_class is trained at the centres"):
+    with pytest.raises(ConfigError, match=r"task\.boxes\.per_class: is trained at the centres"):
         choice.experiment(typed)
     with pytest.raises(ConfigError, match=r"--reg_loss: expected l1 or sl1, found 'l2'"):
         parse("train", "ctdet --reg_loss l2")

@@ -99,7 +99,7 @@ def test_counting_goes_on_where_training_does(toy: ModuleType, tmp_path: Path) -
 
 
 def test_early_stopping_without_ap_is_refused() -> None:
-    with pytest.raises(ConfigError, match="early_stopping goes by AP, which validate_ap: false does not measure"):
+    with pytest.raises(ConfigError, match="early_stopping: goes by AP, which validate_ap: false does not measure"):
         configuration.validate(TrainConfig, {"batch_size": 1, "early_stopping": {}, "validate_ap": False}, source="test")
 
 

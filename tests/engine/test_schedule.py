@@ -101,6 +101,8 @@ def test_every_schedule_can_hold_its_rate_for_an_epoch(kind: Any) -> None:
     [
         ({"kind": "one_cycle", "legacy_warmup": True}, "legacy_warmup: the warm-up of one_cycle is a cosine"),
         ({"kind": "exponential", "final_factor": 0.1}, "final_factor: is of cosine, polynomial and one_cycle; exponential ends where"),
+        ({"kind": "cosine", "power": 2.0}, "power: is of polynomial, found cosine"),
+        ({"kind": "polynomial", "rise_from": 10.0}, "rise_from: is of one_cycle, found polynomial"),
         ({"epochs": 5}, r"epochs: the way down of cosine ends after 5, but warm-up takes 5 \(warmup_epochs\)"),
         ({"kind": "onecycle"}, "test: kind: found 'onecycle'.*'one_cycle'"),
     ],

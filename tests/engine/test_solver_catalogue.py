@@ -102,6 +102,8 @@ def test_the_short_names_are_nnabla_s_solvers(toy: ModuleType) -> None:
         ({"name": "Adam", "arguments": {"alpha": 0.1}}, r"arguments\.alpha: the learning rate of every step is that of train\.schedule"),
         ({"name": "AdamW", "arguments": {"wd": 0.1}}, r"arguments\.wd: give weight_decay instead"),
         ({"name": "adam", "arguments": {"beta1": 0.1}}, r"those of adam stand beside its name: beta1, beta2, epsilon"),
+        ({"name": "sgd", "beta2": 0.5}, r"test: beta2: is of adam and adamw; sgd takes momentum"),
+        ({"name": "adam", "momentum": 0.5}, r"momentum: is of sgd; adam takes beta1, beta2, epsilon"),
         ({"name": "AdaBelief", "beta1": 0.5}, r"beta1: is of adam and adamw; those of AdaBelief stand under arguments"),
     ],
 )

@@ -196,8 +196,8 @@ def test_the_last_epochs_are_counted_once_a_budget_has_said_how_many_there_are(t
 @pytest.mark.parametrize(
     ("augment", "said"),
     [
-        ({"mosaic": {"off_for_last": 1.5}}, r"data\.augment\.mosaic: off_for_last is 1\.5, expected a share"),
-        ({"mosaic": {"zoom": [1, 0.5]}}, r"data\.augment\.mosaic: zoom is from 1 to 0\.5, expected the smaller number first"),
+        ({"mosaic": {"off_for_last": 1.5}}, r"data\.augment\.mosaic\.off_for_last: found 1\.5, expected a share"),
+        ({"mosaic": {"zoom": [1, 0.5]}}, r"data\.augment\.mosaic\.zoom: is from 1 to 0\.5, expected the smaller number first"),
         ({"mixup": {"alpha": 0}}, r"data\.augment\.mixup\.alpha: found 0"),
         ({"erasing": {"of": "boxes"}}, r"data\.augment\.erasing\.of: found 'boxes'"),
         ({"erasing": {"probabilty": 1}}, r"data\.augment\.erasing\.probabilty: unknown key; did you mean 'probability'"),

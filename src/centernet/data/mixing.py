@@ -28,7 +28,7 @@ class _Late:
 
     def __post_init__(self) -> None:
         if self.off_for_last >= 1 and self.off_for_last != int(self.off_for_last):
-            raise ValueError(f"off_for_last is {self.off_for_last:g}, expected a share of the epochs below 1, or their whole number")
+            raise ValueError(f"off_for_last: found {self.off_for_last:g}, expected a share of the epochs below 1, or their whole number")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -213,4 +213,4 @@ def _num_last(config: _Late, num_epochs: int) -> int:
 
 def _check_order(name: str, limits: tuple[float, float]) -> None:
     if limits[0] > limits[1]:
-        raise ValueError(f"{name} is from {limits[0]:g} to {limits[1]:g}, expected the smaller number first")
+        raise ValueError(f"{name}: is from {limits[0]:g} to {limits[1]:g}, expected the smaller number first")

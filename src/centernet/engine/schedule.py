@@ -42,6 +42,9 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         if self.kind == "one_cycle" and self.legacy_warmup:
             raise ValueError("legacy_warmup: the warm-up of one_cycle is a cosine, which has nothing of the predecessor's")
+        for key, kind, default in (("power", "polynomial", 0.9), ("rise_from", "one_cycle", 25.0)):
+            if self.kind != kind and getattr(self, key) != default:
+                raise ValueError(f"{key}: is of {kind}, found {self.kind}; leave it out")
         ends_at_zero = self.kind in ("cosine", "polynomial", "one_cycle") and not self.final_factor
         if ends_at_zero and self.epochs is not None and self.epochs <= self.warmup_epochs:
             raise ValueError(

@@ -65,20 +65,21 @@ class SolverConfig:
     groups: tuple[GroupConfig, ...] = ()
 
     def __post_init__(self) -> None:
-        own = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0.9}
-        if self.name in SHORT:
-            if self.arguments:
-                raise ValueError(
-                    f"arguments: found {', '.join(self.arguments)}, expected none: "
-                    f"they are of NNabla's solvers by their own names, {', '.join(known_solvers())}; "
-                    f"those of {self.name} stand beside its name: {', '.join(SHORT[self.name])}"
-                )
-            return
-        foreign = [key for key, default in own.items() if getattr(self, key) != default]
+        own = SHORT.get(self.name, ())
+        if own and self.arguments:
+            raise ValueError(
+                f"arguments: found {', '.join(self.arguments)}, expected none: "
+                f"they are of NNabla's solvers by their own names, {', '.join(known_solvers())}; "
+                f"those of {self.name} stand beside its name: {', '.join(own)}"
+            )
+        defaults = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0.9}
+        foreign = next((key for key, default in defaults.items() if key not in own and getattr(self, key) != default), None)
         if foreign:
-            owners = " and ".join(name for name, keys in SHORT.items() if foreign[0] in keys)
-            raise ValueError(f"{foreign[0]}: is of {owners}; those of {self.name} stand under arguments")
-        check_arguments(self.name, self.arguments)
+            owners = " and ".join(name for name, keys in SHORT.items() if foreign in keys)
+            where = f"{self.name} takes {', '.join(own)}" if own else f"those of {self.name} stand under arguments"
+            raise ValueError(f"{foreign}: is of {owners}; {where}")
+        if not own:
+            check_arguments(self.name, self.arguments)
 
 
 def grouped(groups: Sequence[GroupConfig], names: Sequence[str]) -> list[list[str]]:

@@ -165,11 +165,11 @@ class TrainConfig:
         if (self.batch_size is None) == (self.global_batch_size is None):
             raise ValueError("give exactly one of batch_size (per process) and global_batch_size (over all processes)")
         if self.early_stopping and not self.validate_ap:
-            raise ValueError("early_stopping goes by AP, which validate_ap: false does not measure")
+            raise ValueError("early_stopping: goes by AP, which validate_ap: false does not measure")
         if self.sync_batch_norm and self.freeze_batch_norm:
-            raise ValueError("sync_batch_norm and freeze_batch_norm exclude each other: frozen statistics are not those of any batch")
+            raise ValueError("sync_batch_norm: excludes freeze_batch_norm, as frozen statistics are not those of any batch")
         if self.sync_batch_norm and self.recompute:
-            raise ValueError("sync_batch_norm and recompute exclude each other: batch norm computed again would count each batch twice")
+            raise ValueError("sync_batch_norm: excludes recompute, as batch norm computed again would count each batch twice")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -58,14 +58,14 @@ def test_a_mistake_in_an_override_is_named(trained: Any, refused: Any) -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["--norm_wh", "task.boxes={form: ltrb}"], "task: loss.relative_size divides by sizes, but boxes.form ltrb says distances"),
-        (["task.boxes={weight: equal}"], "task.boxes: weight equal is for regions: expected at: gaussian, found center"),
+        (["--norm_wh", "task.boxes={form: ltrb}"], "task.loss.relative_size: divides by sizes, but boxes.form ltrb says distances"),
+        (["task.boxes={weight: equal}"], "task.boxes.weight: equal is for regions, expected at: gaussian, found center"),
         (["task.heatmap_weight=0", "task.size_weight=0", "task.offset_weight=0"], "task: heatmap_weight, size_weight and offset_weight"),
         (["train.freeze=['*']", "train.moving_average={}"], "train.freeze: * match every parameter; nothing is left to train"),
         (["train.solver.groups=[{pattern: '*', lr_factor: 0}]", "train.moving_average={}"], "train.solver.groups: lr_factor 0 holds every"),
-        (["train.schedule.epochs=3"], "train.schedule: epochs: the way down of cosine ends after 3, but warm-up takes 5"),
-        (["train.sync_batch_norm=true", "train.freeze_batch_norm=true"], "train: sync_batch_norm and freeze_batch_norm exclude each other"),
-        (["train.early_stopping={patience: 2}", "train.validate_ap=false"], "train: early_stopping goes by AP, which validate_ap: false"),
+        (["train.schedule.epochs=3"], "train.schedule.epochs: the way down of cosine ends after 3, but warm-up takes 5"),
+        (["train.sync_batch_norm=true", "train.freeze_batch_norm=true"], "train.sync_batch_norm: excludes freeze_batch_norm"),
+        (["train.early_stopping={patience: 2}", "train.validate_ap=false"], "train.early_stopping: goes by AP, which validate_ap: false"),
     ],
 )
 def test_what_cannot_work_together_is_refused_before_training_starts(project: Any, refused: Any, typed: list[str], said: str) -> None:

@@ -46,11 +46,11 @@ class BoxesConfig:
 
     def __post_init__(self) -> None:
         if self.per_class and self.form == "ltrb":
-            raise ValueError("per_class is for sizes: expected form: size, found ltrb")
+            raise ValueError("per_class: is for sizes, expected form: size, found ltrb")
         if self.per_class and self.at != "center":
-            raise ValueError(f"per_class is trained at the centres: expected at: center, found {self.at}")
+            raise ValueError(f"per_class: is trained at the centres, expected at: center, found {self.at}")
         if self.weight != "log_area" and self.at != "gaussian":
-            raise ValueError(f"weight {self.weight} is for regions: expected at: gaussian, found {self.at}")
+            raise ValueError(f"weight: {self.weight} is for regions, expected at: gaussian, found {self.at}")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -68,7 +68,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         if self.relative_size and self.boxes in get_args(OverlapLoss):
-            raise ValueError(f"relative_size is for boxes: l1 or smooth_l1, found {self.boxes}, which depends on no scale already")
+            raise ValueError(f"relative_size: is for boxes: l1 or smooth_l1, found {self.boxes}, which depends on no scale already")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -97,10 +97,11 @@ class Config:
         if self.boxes.form != "ltrb":
             if self.boxes.at == "heatmap" and self.loss.boxes in get_args(OverlapLoss):
                 raise ValueError(
-                    f"boxes.at heatmap has no offsets to decode boxes with: loss.boxes is {self.loss.boxes}, expected l1 or smooth_l1"
+                    f"boxes.at: heatmap has no offsets to decode boxes with: loss.boxes is {self.loss.boxes}, expected l1 or smooth_l1"
                 )
             return
         if self.loss.relative_size:
-            raise ValueError("loss.relative_size divides by sizes, but boxes.form ltrb says distances; use form: size, or leave it out")
-        if self.offset_weight != 1.0 or self.loss.offset != "l1":
-            raise ValueError("offset_weight and loss.offset are of a head that boxes.form ltrb does not have; leave them out")
+            raise ValueError("loss.relative_size: divides by sizes, but boxes.form ltrb says distances; use form: size, or leave it out")
+        for key, value, default in (("offset_weight", self.offset_weight, 1.0), ("loss.offset", self.loss.offset, "l1")):
+            if value != default:
+                raise ValueError(f"{key}: found {value}, of a head that boxes.form ltrb does not have; leave it out")
