@@ -134,6 +134,19 @@ def test_only_export_takes_a_file_as_a_word() -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        (("ctdet", "triplet"), "one task was expected, found ctdet and triplet"),
+        (("a.h5", "b.onnx"), r"one file was expected, found a\.h5 and b\.onnx"),
+        (("a.h5", "--checkpoint", "b.h5"), r"one file was expected, found a\.h5 and b\.h5"),
+    ],
+)
+def test_a_second_task_or_file_is_not_ignored(typed: tuple[str, ...], found: str) -> None:
+    with pytest.raises(ConfigError, match=f"{found}; leave out all but one"):
+        parse("export", *typed)
+
+
+@pytest.mark.parametrize(
     "names", [("--train-config", "--config_file"), ("-o", "--output", "--save_dir"), ("--resume-from", "--resume_from")]
 )
 def test_other_names_mean_the_same(names: tuple[str, ...]) -> None:

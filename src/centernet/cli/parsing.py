@@ -70,7 +70,7 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
     """The typed options; `task` is the task word or None. Options without a meaning for this command are named in one line.
 
     Raises:
-        ConfigError: a word that is no task, or an option that asks for what is not there.
+        ConfigError: a word that is no task, several of them or several files, or an option that asks for what is not there.
         WeightsError: `--exp_id` or `--resume` mean a model that is not there.
     """
     arguments = parser.parse_args(typed)
@@ -89,6 +89,12 @@ def parse(parser: Parser, command: str, typed: Sequence[str]) -> argparse.Namesp
             if command == "demo" and Path(word).is_file():
                 raise ConfigError(f"--demo takes one image or pattern, found '{word}' too; put a pattern in quotes: --demo 'folder/*.jpg'")
             raise ConfigError(f"'{word}' is not a task{did_you_mean(word, known)}")
+    files = [word for word in arguments.words if word not in tasks]
+    if files and "checkpoint" in given:
+        files.append(str(given["checkpoint"]))
+    for what, words in (("task", tasks), ("file", files)):
+        if len(words) > 1:
+            raise ConfigError(f"one {what} was expected, found {' and '.join(words)}; leave out all but one")
     arguments.task = next(iter(tasks), None)
     official.settle(arguments, command)
     return arguments
