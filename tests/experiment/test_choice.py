@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ def test_a_training_from_a_model_file_takes_its_experiment_and_the_official_sche
     assert elsewhere["data"] == described(FP)["data"]
     with pytest.raises(ConfigError, match=r"--dataset: 'cocoo' is unknown; did you mean 'coco'"):
         experiment(Choice(start=start, words={"dataset": "cocoo"}))
+
+
+@pytest.mark.parametrize(("arch", "num_layers"), [("small_hourglass", 52), ("large_hourglass", 104)])
+def test_keypoint_triplets_by_name_are_trained_as_their_configuration_file_says(arch: str, num_layers: int) -> None:
+    by_name = Choice(task="triplet", words={"arch": arch, "dataset": "coco"})
+    own, by_file = experiment(by_name), experiment(Choice(yaml=CFG / f"hourglass_{num_layers}_coco_triplet.yaml"))
+    assert (own.task, own.data, own.train) == (by_file.task, by_file.data, by_file.train)
+    typed = experiment(replace(by_name, keys={"train.batch_size": 4}))
+    assert (typed.train.batch_size, typed.train.global_batch_size) == (4, None)
 
 
 @pytest.mark.parametrize(

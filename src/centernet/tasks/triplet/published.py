@@ -10,6 +10,7 @@ DETECTS_BY = "keypoint triplets, which has heads tl_heats, br_heats, ct_heats, t
 PUBLISHED: Mapping[str, Any] = {
     "data": {"input_size": [511, 511], "augment": {"crop_of": "input"}},
     "model": {"head": {"name": "triplet"}},
+    "train": {"epochs": 200, "batch_size": None, "global_batch_size": 48, "schedule": {"base_lr": 5e-4}},
 }
 
 
