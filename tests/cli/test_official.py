@@ -99,6 +99,20 @@ def test_the_test_of_keypoint_triplets_takes_its_options(tmp_path: Path) -> None
     assert (config.model.backbone.num_layers, config.task.corners, config.task.corner_power) == (52, 50, 8)
 
 
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        ("triplet --arch small_hourglass --wh_weight 1 --cat_spec_wh", "--wh_weight, --cat_spec_wh"),
+        ("triplet --arch small_hourglass --reg_loss sl1", "--reg_loss"),
+        ("ctdet --arch res_18 --topk 3", "--topk"),
+    ],
+)
+def test_options_of_another_task_are_named_as_they_were_typed(typed: str, named: str) -> None:
+    found = parsing.choice(parse("train", f"{typed} --dataset coco"))
+    with pytest.raises(ConfigError, match=rf"^{named}: of another task; '{typed.split()[0]}' has nothing like it"):
+        choice.experiment(found)
+
+
 def test_resuming_a_training_that_is_not_there_is_refused() -> None:
     with pytest.raises(WeightsError, match=r"--resume: exp/ctdet/X holds no training to go on with; leave --resume out"):
         parse("train", ISSUE)
@@ -155,7 +169,7 @@ def test_resume_and_exp_id_mean_the_last_model_of_the_training(tmp_path: Path, c
     [
         ("train", "--resume", "--resume: which training"),
         ("test", "--resume", "--resume: of which training"),
-        ("train", "ctdet --exp_id X -o out", "--exp_id and -o"),
+        ("train", "ctdet --exp_id X -o out", r"--exp_id \(--log_name\) and -o"),
         ("train", "--exp_id X", "name the task"),
         ("train", "ctdet --exp_id ../X", r"--exp_id '../X': expected the name of a folder"),
         ("train", "ctdet --exp_id X --resume --resume-from 5", "give one of the two"),

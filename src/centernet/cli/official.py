@@ -124,7 +124,7 @@ def settle(arguments: argparse.Namespace, command: str) -> None:
     given = vars(arguments)
     if "exp_id" in given:
         if "output" in given:
-            raise ConfigError("--exp_id and -o (--output, --save_dir) both name the output folder; give one of them")
+            raise ConfigError("--exp_id (--log_name) and -o (--output, --save_dir) both name the output folder; give one of them")
         arguments.output = folder_of(given["exp_id"], given["task"])
     if command == "train":
         _settle_training(arguments)

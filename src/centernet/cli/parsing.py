@@ -117,7 +117,9 @@ def choice(arguments: argparse.Namespace) -> Choice:
     if "keep_res" in given and "fix_res" in given:
         raise ConfigError("--keep_res and --fix_res exclude each other")
     keys = {option.key: given[option.dest] for option in EVERY if option.key and option.dest in given}
+    flags = {option.key: f"--{option.dest}" for option in EVERY if option.key in keys}
     keys |= official.loss_keys(given)
+    flags |= dict.fromkeys(official.loss_keys(given), "--reg_loss")
     if "lr_step" in given:
         keys["train.schedule.kind"] = "step"
     if "batch_size" in given and official.counts_all_processes(given):
@@ -127,6 +129,7 @@ def choice(arguments: argparse.Namespace) -> Choice:
         yaml=given.get("train_config"),
         words={word: given[word] for word in FAMILY_WORDS if word in given},
         keys=keys,
+        flags=flags,
         assignments=given.get("set", []),
         input_size=(height, width) if height > 0 else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ OFFICIAL_DEFAULTS: Tree = {"schedule": {"kind": "step", "base_lr": 1.25e-4, "war
 class Choice:
     """What was typed. yaml: `--train-config`. words: the family's options that were typed, by name (`FAMILY_WORDS`).
 
-    keys: dotted configuration key → value, from options. assignments: texts of `--set`. input_size: (height, width).
+    keys: dotted configuration key → value, from options. flags: the same keys → the options that set them. assignments: texts of
+    `--set`. input_size: (height, width).
     start: what the model file that a training starts from says of its experiment; it counts where no network was typed.
     """
 
@@ -38,6 +39,7 @@ class Choice:
     yaml: Path | None = None
     words: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
     assignments: Sequence[str] = ()
     input_size: tuple[int, int] | None = None
     start: Mapping[str, Any] | None = None
@@ -69,6 +71,7 @@ def experiment(choice: Choice) -> ExperimentConfig:
 
 def from_tree(choice: Choice, tree: Mapping[str, Any], *, source: str) -> ExperimentConfig:
     """The experiment of a whole tree, with the typed keys on top."""
+    _check_task_options(choice, tree)
     tree = _with_input_size(tree, choice)
     for key, value in choice.keys.items():
         configuration.assign(tree, key, value)
@@ -82,6 +85,17 @@ def from_description(choice: Choice, described: Mapping[str, Any], *, source: st
     check_agreement(choice, described, source)
     check_task(choice.task, described, source=source)
     return from_tree(choice, {**described, "train": {"batch_size": 1}}, source=source)
+
+
+def _check_task_options(choice: Choice, tree: Mapping[str, Any]) -> None:
+    """ConfigError where an option was typed that is of another task than the experiment's; all of them are named."""
+    task = tree.get("task", {}).get("name")
+    if not isinstance(task, str) or task not in task_names():
+        return  # a task of one's own, or a mistake that is told with the others
+    known = {one.name for one in fields(plugins.load(TASKS, task).Config)}
+    typed = [choice.flags.get(key, key) for key in choice.keys if key.startswith("task.") and key.split(".")[1] not in known]
+    if typed:
+        raise ConfigError(f"{', '.join(dict.fromkeys(typed))}: of another task; '{task}' has nothing like it, leave it out")
 
 
 def _settle_batch_size(tree: Tree, choice: Choice) -> None:
