@@ -9,6 +9,7 @@ import math
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,13 +165,13 @@ def _foreign_values(tree: object, key: str = "", around: tuple[int, ...] = ()) -
 def _without_alternatives(tree: Mapping[str, Any], mistakes: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     """One mistake of each key: of a value that is none of several types, pydantic has one for each, below the value's own path."""
     result: list[ErrorDetails] = []
-    for mistake in mistakes:
-        own = _part_of(tree, mistake["loc"])
-        if own != mistake["loc"] and result and result[-1]["loc"] == own:
-            more = mistake["msg"].removeprefix("Input should be ")
-            result[-1] = {**result[-1], "msg": f"{result[-1]['msg']} or {more}"}
+    for own, alike in groupby(mistakes, key=lambda mistake: _part_of(tree, mistake["loc"])):
+        first, *others = alike
+        if any(other["loc"] != own for other in others):
+            texts = [first["msg"], *(other["msg"].removeprefix("Input should be ") for other in others)]
+            result.append({**first, "loc": own, "msg": " or ".join(texts)})
         else:
-            result.append({**mistake, "loc": own})
+            result += [first, *others]
     return result
 
 
