@@ -42,10 +42,7 @@ class Failing:
         self.told.append(text)
 
 
-def test_a_monitor_that_fails_warns_once_and_training_goes_on(
-    toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("centernet"), "propagate", True)
+def test_a_monitor_that_fails_warns_once_and_training_goes_on(toy: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     toy.draw_parameters()
     failing, table = Failing(), CsvFile(tmp_path / "metrics.csv", every=1)
     lenient = Lenient(failing, name="out/board")
