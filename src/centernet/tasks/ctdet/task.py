@@ -11,11 +11,11 @@ import numpy as np
 
 from centernet.geometry.gaussian import Elliptic, Fixed, gaussian_radius, gaussian_radius_fixed
 from centernet.geometry.nms import SoftNms
-from centernet.metrics.coco_ap import CocoAP
-from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
-from centernet.tasks._keypoints.decode import merge_scales, sigmoid
+from centernet.tasks._keypoints.decode import merge_scales
+from centernet.tasks._keypoints.heads import HEATMAP_BIAS, with_probabilities
+from centernet.tasks._keypoints.metric import box_metric
 from centernet.tasks._keypoints.targets import RadiusFunction
 from centernet.tasks.base import Metric, MetricProtocol, Variables
 from centernet.tasks.ctdet.config import Config, OverlapLoss
@@ -24,9 +24,6 @@ from centernet.tasks.ctdet.graph import decode_graph
 from centernet.tasks.ctdet.losses import center_losses
 from centernet.tasks.ctdet.oracles import perfect_heads
 from centernet.tasks.ctdet.targets import encode_centers, ideal_outputs
-
-# The probability of an object at initialisation is 0.1 (arXiv:1708.02002, section 3.3).
-HEATMAP_BIAS = -2.19
 
 # Overlap has no slope where a box has no area: at initialisation boxes are this wide and high, in cells.
 FIRST_SIDE = 8.0
@@ -145,8 +142,7 @@ class CenterDetection:
         return merge_scales(parts, limit=limit, soft_nms=soft_nms, as_reference=as_reference)
 
     def shown_maps(self, outputs: Mapping[str, Array], *, flipped: bool = False) -> dict[str, Array]:
-        maps = merge_flipped(outputs) if flipped else outputs
-        return {name: sigmoid(maps[name]) if head.kind == "heatmap" else maps[name] for name, head in self.heads.items()}
+        return with_probabilities(merge_flipped(outputs) if flipped else outputs, self.heads)
 
     def possible(self, outputs: Mapping[str, Array], *, grid: Grid, lowest: float, score_slack: float, map_slack: float) -> Detections:
         return possible_centers(outputs, stride=grid.stride, lowest=lowest, slack=score_slack)
@@ -154,6 +150,4 @@ class CenterDetection:
     def metric(
         self, annotations: Annotations, *, protocol: MetricProtocol, classes: ClassTable | None = None, inclusive_boxes: bool = True
     ) -> Metric:
-        if protocol == "coco":
-            return CocoAP(annotations, classes or self.classes)
-        return VocAP(annotations, classes or self.classes, inclusive_boxes=inclusive_boxes)
+        return box_metric(annotations, classes or self.classes, protocol=protocol, inclusive_boxes=inclusive_boxes)

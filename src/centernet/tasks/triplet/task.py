@@ -8,11 +8,11 @@ from functools import partial
 
 from centernet.geometry.gaussian import gaussian_radius, gaussian_radius_fixed
 from centernet.geometry.nms import SoftNms
-from centernet.metrics.coco_ap import CocoAP
-from centernet.metrics.voc_ap import VocAP
 from centernet.models.specs import HeadSpec, Layout
 from centernet.structures import Annotations, Array, ClassTable, Detections, Grid, Sample
-from centernet.tasks._keypoints.decode import merge_scales, sigmoid
+from centernet.tasks._keypoints.decode import merge_scales
+from centernet.tasks._keypoints.heads import HEATMAP_BIAS, with_probabilities
+from centernet.tasks._keypoints.metric import box_metric
 from centernet.tasks._keypoints.targets import RadiusFunction
 from centernet.tasks.base import Metric, MetricProtocol, Variables
 from centernet.tasks.triplet.config import Config
@@ -22,9 +22,6 @@ from centernet.tasks.triplet.losses import triplet_losses
 from centernet.tasks.triplet.oracles import perfect_heads
 from centernet.tasks.triplet.possible import possible_triplets
 from centernet.tasks.triplet.targets import CORNERS, COUNTS, POINTS, encode_triplets, ideal_outputs
-
-# The probability of an object at initialisation is 0.1 (arXiv:1708.02002, section 3.3).
-HEATMAP_BIAS = -2.19
 
 RADII: Mapping[str, RadiusFunction] = {"cornernet": gaussian_radius, "cornernet_fixed": gaussian_radius_fixed}
 
@@ -111,8 +108,7 @@ class Triplets:
 
     def shown_maps(self, outputs: Mapping[str, Array], *, flipped: bool = False) -> dict[str, Array]:
         images = len(outputs["tl_heat"]) // (2 if flipped else 1)  # a mirror image has its corners elsewhere
-        maps = {name: outputs[name][:images] for name in self.heads}
-        return {name: sigmoid(maps[name]) if head.kind == "heatmap" else maps[name] for name, head in self.heads.items()}
+        return with_probabilities({name: outputs[name][:images] for name in self.heads}, self.heads)
 
     def possible(self, outputs: Mapping[str, Array], *, grid: Grid, lowest: float, score_slack: float, map_slack: float) -> Detections:
         return possible_triplets(
@@ -128,6 +124,4 @@ class Triplets:
     def metric(
         self, annotations: Annotations, *, protocol: MetricProtocol, classes: ClassTable | None = None, inclusive_boxes: bool = True
     ) -> Metric:
-        if protocol == "coco":
-            return CocoAP(annotations, classes or self.classes)
-        return VocAP(annotations, classes or self.classes, inclusive_boxes=inclusive_boxes)
+        return box_metric(annotations, classes or self.classes, protocol=protocol, inclusive_boxes=inclusive_boxes)
