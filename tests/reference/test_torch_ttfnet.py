@@ -65,6 +65,16 @@ def fed(array: object, *, learns: bool = False) -> nn.Variable:
     return nn.Variable.from_numpy_array(np.asarray(array, np.float32), need_grad=learns)
 
 
+def assert_same(loss: nn.Variable, learning: nn.Variable, expected: list[float]) -> None:
+    """Value, and norm of the gradient."""
+    loss.forward()
+    learning.g = 0
+    loss.backward()
+    value, norm = expected
+    assert float(loss.d) == pytest.approx(value, rel=1e-5)
+    assert np.linalg.norm(learning.g) == pytest.approx(norm, rel=1e-3)
+
+
 def test_the_focal_loss_is_that_of_ttfnet(golden: Mapping[str, Array], scalars: Any) -> None:
     heatmap = golden["a54_b54_heatmap"]
     loss = focal_loss(fed(golden["pred_hm_logit"]), fed(heatmap), fed((heatmap == 1).sum()), layout="nchw")
@@ -85,12 +95,7 @@ def test_the_box_loss_is_that_of_ttfnet(golden: Mapping[str, Array], scalars: An
     maps = fed(said, learns=True)
     targets = {"ltrb": fed(wanted), "weights": fed(weights), "total_weight": fed(weights.sum())}
     loss = 5 * box_loss("ltrb", {"ltrb": maps}, targets, kind="giou", relative=False, layout="nchw")
-    loss.forward()
-    maps.g = 0
-    loss.backward()
-    value, norm = scalars["ttf_wh_giou_loss_x5"]
-    assert float(loss.d) == pytest.approx(value, rel=1e-5)
-    assert np.linalg.norm(maps.g) == pytest.approx(norm, rel=1e-3)
+    assert_same(loss, maps, scalars["ttf_wh_giou_loss_x5"])
 
 
 def test_weighted_overlaps_are_those_of_ttfnet(golden: Mapping[str, Array], scalars: Any) -> None:
@@ -98,9 +103,4 @@ def test_weighted_overlaps_are_those_of_ttfnet(golden: Mapping[str, Array], scal
     boxes, targets = (fed((golden[name] + one_pixel_wider).T[None], learns=True) for name in ("giou_pred", "giou_target"))
     weights = golden["giou_weight"]
     loss = F.sum(fed(weights[None, None]) * overlap_loss(boxes, targets, kind="giou")) / (weights.sum() + 1e-4)
-    loss.forward()
-    boxes.g = 0
-    loss.backward()
-    value, norm = scalars["ttf_giou_boxes"]
-    assert float(loss.d) == pytest.approx(value, rel=1e-5)
-    assert np.linalg.norm(boxes.g) == pytest.approx(norm, rel=1e-3)
+    assert_same(loss, boxes, scalars["ttf_giou_boxes"])
